@@ -1,0 +1,1 @@
+"""The workflow: plan, draft, spot, caption, retrieve, choose, review, assemble. No torch, no faiss."""

@@ -1,0 +1,1 @@
+"""Quality measures on real articles, run through the workflow's own code."""

@@ -1,0 +1,1 @@
+"""The picture library: ingest, catalog, embedder, index, search. Knows nothing of articles."""

@@ -1,0 +1,1 @@
+"""interleaf composes illustrated articles and web pages."""

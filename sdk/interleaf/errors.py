@@ -1,0 +1,245 @@
+"""Every error that interleaf raises: one tree with one root.
+
+    InterleafError                     code, retryable, http_status; the only root
+    ├── RequestRefused                 the caller must change something
+    │   ├── InvalidBrief               a field of the brief is wrong: field, value, remedy
+    │   ├── SourceUnreadable           a note or document cannot be read: name, reason, remedy
+    │   ├── PictureUnreadable          a picture cannot be decoded or exceeds a limit
+    │   ├── LicenceUnmet               no picture satisfies the brief's licence policy
+    │   ├── OutputUnwritable           the output folder cannot be written, or the disk is full
+    │   ├── SettingInvalid             an environment setting is wrong: key, value, remedy
+    │   ├── RunUnknown                 no run with that id in this data folder
+    │   └── Unsupported                a well-formed request for something this installation lacks
+    ├── CompositionFailed              the workflow gave up
+    │   ├── WriterMisspoke             a writer broke its contract; keeps the raw answer
+    │   └── NothingToSay               the sources hold no usable text
+    ├── RetrievalError                 the picture library
+    │   ├── IndexUnusable              damaged, foreign, or made by another encoder
+    │   ├── LibraryBusy                another process holds the library's write lock (retryable)
+    │   ├── LibraryDamaged             catalog and files disagree; `library verify` says where
+    │   └── PictureMissing             no picture with that id
+    └── ModelError                     an encoder or language model
+        └── WeightsUnusable            weights missing, damaged, or not the published ones
+
+Arguments are positional and JSON-simple, and all of them go to `super().__init__`, so that an
+error can be rebuilt from `(type name, args)` on the other side of a queue (`from_record`).
+A message names the thing, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "CompositionFailed",
+    "IndexUnusable",
+    "InterleafError",
+    "InvalidBrief",
+    "LibraryBusy",
+    "LibraryDamaged",
+    "LicenceUnmet",
+    "ModelError",
+    "NothingToSay",
+    "OutputUnwritable",
+    "PictureMissing",
+    "PictureUnreadable",
+    "RequestRefused",
+    "RetrievalError",
+    "RunUnknown",
+    "SettingInvalid",
+    "SourceUnreadable",
+    "Unsupported",
+    "WeightsUnusable",
+    "WriterMisspoke",
+    "error_from_record",
+    "error_to_record",
+]
+
+MAX_SHOWN_CHARS = 120
+
+
+def shown(value: object) -> str:
+    """A hostile value as one safe, short line for a message: escaped, never longer than 120 characters."""
+    text = str(value).encode("unicode_escape").decode("ascii") if not str(value).isprintable() else str(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[: MAX_SHOWN_CHARS - 1] + "…"
+
+
+class InterleafError(Exception):
+    """The root. Catch this to catch everything that interleaf raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    @property
+    def message(self) -> str:
+        """What went wrong and what to do next, in one sentence or two."""
+        return ": ".join(shown(a) for a in self.args) or type(self).__name__
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class _ThreePart(InterleafError):
+    """Errors built as (thing, value-or-reason, remedy)."""
+
+    def __init__(self, thing: str, problem: str, remedy: str = "") -> None:
+        super().__init__(thing, problem, remedy)
+        self.thing, self.problem, self.remedy = thing, problem, remedy
+
+    @property
+    def message(self) -> str:
+        said = f"{shown(self.thing)}: {self.problem}"
+        return f"{said} {self.remedy}" if self.remedy else said
+
+
+class RequestRefused(_ThreePart):
+    """The caller must change something before it can work."""
+
+    code = "request_refused"
+    http_status = 422
+    exit_code = 2
+
+
+class InvalidBrief(RequestRefused):
+    """A field of the brief is wrong. `thing` is the field's path, such as `outline.sections[2].length_words`."""
+
+    code = "invalid_brief"
+
+
+class SourceUnreadable(RequestRefused):
+    """A note or document cannot be read as text."""
+
+    code = "source_unreadable"
+
+
+class PictureUnreadable(RequestRefused):
+    """A picture cannot be decoded, is not what its name says, or exceeds a limit."""
+
+    code = "picture_unreadable"
+
+
+class LicenceUnmet(RequestRefused):
+    """Pictures were asked for and none satisfies the licence policy."""
+
+    code = "licence_unmet"
+
+
+class OutputUnwritable(RequestRefused):
+    """The output folder cannot be written, or the disk is full. Nothing half-written is left."""
+
+    code = "output_unwritable"
+    http_status = 507
+    exit_code = 3
+
+
+class SettingInvalid(RequestRefused):
+    """An environment setting is wrong."""
+
+    code = "setting_invalid"
+    http_status = 500
+
+
+class RunUnknown(RequestRefused):
+    """No run with that id in this data folder."""
+
+    code = "run_unknown"
+    http_status = 404
+
+
+class Unsupported(RequestRefused):
+    """A well-formed request for something that this installation does not offer."""
+
+    code = "unsupported"
+    http_status = 501
+
+
+class CompositionFailed(_ThreePart):
+    """The workflow gave up."""
+
+    code = "composition_failed"
+    exit_code = 4
+
+
+class WriterMisspoke(CompositionFailed):
+    """A writer's answer broke its contract after the allowed repairs; `raw` keeps what it said."""
+
+    code = "writer_misspoke"
+
+    def __init__(self, thing: str, problem: str, remedy: str = "", raw: str = "") -> None:
+        super().__init__(thing, problem, remedy)
+        self.args = (thing, problem, remedy, raw)
+        self.raw = raw
+
+
+class NothingToSay(CompositionFailed):
+    """The sources hold no text that the writer could use."""
+
+    code = "nothing_to_say"
+    http_status = 422
+    exit_code = 2
+
+
+class RetrievalError(_ThreePart):
+    """The picture library cannot do what was asked."""
+
+    code = "retrieval_error"
+
+
+class IndexUnusable(RetrievalError):
+    """An index file is damaged, was not written by interleaf, or belongs to another encoder."""
+
+    code = "index_unusable"
+
+
+class LibraryBusy(RetrievalError):
+    """Another process holds the library's write lock."""
+
+    code = "library_busy"
+    retryable = True
+    http_status = 503
+
+
+class LibraryDamaged(RetrievalError):
+    """Catalog, pictures and index disagree."""
+
+    code = "library_damaged"
+
+
+class PictureMissing(RetrievalError):
+    """The library has no picture with that id."""
+
+    code = "picture_missing"
+    http_status = 404
+    exit_code = 2
+
+
+class ModelError(_ThreePart):
+    """An encoder or a language model failed."""
+
+    code = "model_error"
+
+
+class WeightsUnusable(ModelError):
+    """Weights are missing, damaged, or not the published ones."""
+
+    code = "weights_unusable"
+
+
+def _tree(root: type[InterleafError]) -> dict[str, type[InterleafError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def error_to_record(error: InterleafError) -> dict[str, Any]:
+    """An error as JSON-simple data: `{"type", "code", "args", "message"}`."""
+    return {"type": type(error).__name__, "code": error.code, "args": list(error.args), "message": error.message}
+
+
+def error_from_record(record: dict[str, Any]) -> InterleafError:
+    """The error that `error_to_record` wrote; an unknown type comes back as the root."""
+    kind = _tree(InterleafError).get(str(record.get("type")), InterleafError)
+    return kind(*record.get("args", ()))

@@ -1,0 +1,1 @@
+"""The press: an article becomes a page, a bundle, a document."""

@@ -1,0 +1,1 @@
+"""The hall: settings, wiring, intake; later the Celery workers and the job store."""
