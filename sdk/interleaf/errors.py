@@ -9,6 +9,8 @@
     │   ├── OutputUnwritable           the output folder cannot be written, or the disk is full
     │   ├── SettingInvalid             an environment setting is wrong: key, value, remedy
     │   ├── RunUnknown                 no run with that id in this data folder
+    │   ├── RunBusy                    another process works on that run (retryable)
+    │   ├── RunCanceled                a person said no when asked for approval
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── CompositionFailed              the workflow gave up
     │   ├── WriterMisspoke             a writer broke its contract; keeps the raw answer
@@ -45,6 +47,8 @@ __all__ = [
     "PictureUnreadable",
     "RequestRefused",
     "RetrievalError",
+    "RunBusy",
+    "RunCanceled",
     "RunUnknown",
     "SettingInvalid",
     "SourceUnreadable",
@@ -146,6 +150,23 @@ class RunUnknown(RequestRefused):
 
     code = "run_unknown"
     http_status = 404
+
+
+class RunBusy(RequestRefused):
+    """Another process works on that run."""
+
+    code = "run_busy"
+    retryable = True
+    http_status = 409
+    exit_code = 5
+
+
+class RunCanceled(RequestRefused):
+    """A person said no when the workflow asked for approval."""
+
+    code = "run_canceled"
+    http_status = 409
+    exit_code = 6
 
 
 class Unsupported(RequestRefused):
