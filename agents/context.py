@@ -6,7 +6,7 @@ hands them in. Letters: N texts, D vector width, K candidates, S places (0..len(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from interleaf.schema import (
     Brief,
+    Notice,
     Outline,
     Picture,
     PictureFilter,
@@ -138,6 +139,13 @@ class Choice:
     reason: str
     alternatives: tuple[RunnerUp, ...] = ()
 
+    def swapped(self, picture_id: str, score: float) -> Choice:
+        """The same place with one of the alternatives, because a person said so."""
+        others = (RunnerUp(self.picture_id, self.score),) + tuple(
+            other for other in self.alternatives if other.picture_id != picture_id
+        )
+        return Choice(self.slot, picture_id, score, "A person chose it.", others)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -189,8 +197,16 @@ class Context:
 
     writer: Writer
     finder: PictureFinder
+    sources: tuple[SourceText, ...] = ()
+    # Pictures handed over with the brief or shown by its notes.
     candidates: tuple[Candidate, ...] = ()
+    # What is told of reading them, for the report.
+    notices: tuple[Notice, ...] = ()
+    # Whether the library is searched, and what a hit must satisfy.
+    searches: bool = False
     where: PictureFilter = field(default_factory=PictureFilter)
+    # For the run record.
     encoder_name: str = ""
     encoder_sha256: str = ""
-    on_progress: Callable[[str, float, str], None] | None = None
+    interleaf_version: str = ""
+    brief_sha256: str = ""
