@@ -12,6 +12,7 @@
     │   ├── RunBusy                    another process works on that run (retryable)
     │   ├── RunCanceled                a person said no when asked for approval
     │   └── Unsupported                a well-formed request for something this installation lacks
+    ├── NeedsInput                     the run waits for a person's answer
     ├── CompositionFailed              the workflow gave up
     │   ├── WriterMisspoke             a writer broke its contract; keeps the raw answer
     │   └── NothingToSay               the sources hold no usable text
@@ -41,6 +42,7 @@ __all__ = [
     "LibraryDamaged",
     "LicenceUnmet",
     "ModelError",
+    "NeedsInput",
     "NothingToSay",
     "OutputUnwritable",
     "PictureMissing",
@@ -174,6 +176,22 @@ class Unsupported(RequestRefused):
 
     code = "unsupported"
     http_status = 501
+
+
+class NeedsInput(InterleafError):
+    """The run stopped to ask a person; answer with `Composer.resume(run_id, answer)`, days later if need be."""
+
+    code = "needs_input"
+    http_status = 409
+    exit_code = 7
+
+    def __init__(self, run_id: str, question: dict[str, Any]) -> None:
+        super().__init__(run_id, question)
+        self.run_id, self.question = run_id, question
+
+    @property
+    def message(self) -> str:
+        return f"run {self.run_id} waits for approval of the {self.question.get('asks')}"
 
 
 class CompositionFailed(_ThreePart):

@@ -1,0 +1,71 @@
+"""App: the root command, its version, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import interleaf
+from interleaf.cli import compose, eval_, library, runs, schema
+from interleaf.errors import InterleafError, error_to_record
+
+__all__ = ["app", "main"]
+
+EPILOG = """
+Exit codes: 0 done · 1 unexpected · 2 the request must change · 3 output cannot be written · 4 the workflow gave up
+· 5 busy · 6 canceled · 7 waits for your answer · 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="interleaf",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="compose", epilog=compose.EPILOG)(compose.compose)
+app.add_typer(library.app, name="library")
+app.add_typer(eval_.app, name="eval")
+app.command(name="schema")(schema.schema)
+app.command(name="runs")(runs.runs)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"interleaf {interleaf.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Compose illustrated articles from your notes and your own pictures, on your own machine.
+
+    Start here: [bold]interleaf compose --instruction "How tides work" --notes notes/ --pictures photos/ --out out/[/]
+    """
+
+
+def main() -> None:
+    """The `interleaf` program."""
+    try:
+        app(standalone_mode=True)
+    except InterleafError as error:
+        _tell(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; `interleaf compose --resume RUN` goes on from here", style="yellow")
+        sys.exit(130)
+
+
+def _tell(error: InterleafError) -> None:
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"error": error_to_record(error)}, ensure_ascii=False) + "\n")
+        return
+    # Text, not markup: a file name may hold square brackets.
+    Console(stderr=True, highlight=False).print(Text("error: ", style="bold red") + Text(error.message))

@@ -1,0 +1,234 @@
+"""Composing: one run of the workflow, from brief to article, as events; the same in process and in a worker."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.types import Command
+
+from agents.context import Writer
+from agents.graph import article_graph, checkpoint_serializer
+from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
+from interleaf.schema import Article, Brief, Event
+from workers.intake import read_material, take_in
+from workers.run_folder import RunFolder, write_atomically
+from workers.settings import Settings
+from workers.wiring import open_context
+
+__all__ = ["Composing"]
+
+MIB = 2**20
+# A note is told when this much more of a stage is done.
+PROGRESS_STEP = 0.01
+
+
+class Composing:
+    """A run that can be streamed, stopped at any moment (kill -9 included) and streamed again.
+
+    `article` is the finished piece, or None while it is not finished; `question` is what a person
+    is asked, or None.
+    """
+
+    def __init__(
+        self, folder: RunFolder, settings: Settings, *, library_dir: Path | None = None, writer: Writer | None = None
+    ) -> None:
+        self.folder = folder
+        self.article: Article | None = None
+        self.question: dict[str, Any] | None = None
+        self._settings = settings
+        self._library_dir = library_dir
+        self._writer = writer
+        self._events_path = folder.path / "events.jsonl"
+        self._next_id = 0
+
+    def stream(self, brief: Brief | None = None, base: Path | None = None, answer: Any = None) -> Iterator[Event]:
+        """Begin the run (with `brief`; relative paths start at `base`) or go on with it (without).
+
+        `answer` replies to the question on which the run waits. Yields events with rising ids; ends after
+        `finished`, `needs_input`, or by raising (after a `failed` event).
+        """
+        if brief is None or self.folder.exists:
+            self.folder.require()
+        else:
+            _check_offered(brief)
+            self.folder.create()
+        with self.folder.held():
+            resumed = self.folder.exists
+            brief = self._accept(brief, base)
+            self._next_id = self._events_so_far()
+            try:
+                yield from self._work(brief, resumed, answer)
+            except InterleafError as error:
+                yield self._event(
+                    "failed", message=error.message.splitlines()[0][:2000], data={"error": error_to_record(error)}
+                )
+                raise
+
+    def _accept(self, brief: Brief | None, base: Path | None) -> Brief:
+        """The brief of this run: the one on disk, or the new one, which is on disk before anything else happens."""
+        if self.folder.exists:
+            kept = Brief.model_validate_json(self.folder.brief_path.read_bytes())
+            if brief is not None and _anchored(brief, base) != kept:
+                raise InvalidBrief(
+                    "run id",
+                    f"run {self.folder.run_id} was begun with another brief.",
+                    "Choose another run id, or resume it without a brief.",
+                )
+            return kept
+        assert brief is not None
+        brief = _anchored(brief, base)
+        write_atomically(self.folder.brief_path, brief.model_dump_json(indent=1).encode())
+        return brief
+
+    def _work(self, brief: Brief, resumed: bool, answer: Any) -> Iterator[Event]:
+        yield self._event("run_started", message="resumed" if resumed else "started")
+        material = read_material(self.folder)
+        if material is None:
+            material = yield from self._take_in(brief)
+        with (
+            open_context(
+                brief, material, self._settings, library_dir=self._library_dir, writer=self._writer
+            ) as context,
+            closing(sqlite3.connect(self.folder.checkpoints_path, check_same_thread=False)) as connection,
+        ):
+            graph = article_graph(SqliteSaver(connection, serde=checkpoint_serializer()))
+            config: Any = {"configurable": {"thread_id": self.folder.run_id}, "max_concurrency": 2}
+            snapshot = graph.get_state(config)
+            waiting = [i.value for task in snapshot.tasks for i in task.interrupts]
+            entry: Any
+            if not snapshot.created_at:
+                entry = {"brief": brief}
+            elif waiting and answer is None:
+                yield self._ask(waiting[0])
+                return
+            elif waiting:
+                entry = Command(resume=answer)
+            elif answer is not None:
+                raise InvalidBrief("answer", "this run is not waiting for one.", "Resume it without an answer.")
+            else:
+                entry = None
+            if snapshot.created_at and not snapshot.next:
+                article = snapshot.values["article"]
+            else:
+                asked = None
+                for mode, chunk in graph.stream(
+                    entry,
+                    config,
+                    context=context,
+                    stream_mode=["tasks", "custom", "updates"],
+                    durability="sync",
+                ):
+                    if mode == "updates" and "__interrupt__" in chunk:
+                        asked = chunk["__interrupt__"][0].value
+                    elif (event := self._translated(mode, chunk)) is not None:
+                        yield event
+                if asked is not None:
+                    yield self._ask(asked)
+                    return
+                article = graph.get_state(config).values["article"]
+        self.article = article
+        write_atomically(self.folder.article_path, (article.model_dump_json(indent=1) + "\n").encode())
+        yield self._event("finished", message=article.title, data={"report": article.report.model_dump(mode="json")})
+
+    def _take_in(self, brief: Brief) -> Iterator[Event]:
+        yield self._event("stage_started", stage="read")
+        # Read in a thread, so that progress can be told while it goes on.
+        told: SimpleQueue[tuple[float, str] | None] = SimpleQueue()
+        with ThreadPoolExecutor(1, thread_name_prefix="intake") as pool:
+            reading = pool.submit(
+                take_in,
+                brief,
+                Path("/"),
+                self.folder,
+                max_source_bytes=self._settings.max_source_mb * MIB,
+                max_pictures=self._settings.max_pictures,
+                on_progress=lambda share, what: told.put((share, what)),
+            )
+            reading.add_done_callback(lambda _: told.put(None))
+            last = -1.0
+            while (note := told.get()) is not None:
+                if note[0] - last >= PROGRESS_STEP:
+                    last = note[0]
+                    yield self._event("progress", stage="read", share_done=min(1.0, last), message=note[1])
+            material = reading.result()
+        yield self._event(
+            "stage_finished",
+            stage="read",
+            share_done=1.0,
+            message=f"{len(material.sources)} notes, {len(material.candidates)} pictures",
+        )
+        return material
+
+    def _translated(self, mode: str, chunk: Any) -> Event | None:
+        if mode == "custom":
+            return self._event("progress", **chunk)
+        if mode == "tasks" and chunk["name"] in STAGE_OF_NODE:
+            stage = STAGE_OF_NODE[chunk["name"]]
+            if "input" in chunk:
+                return self._event("stage_started", stage=stage)
+            if not chunk.get("error") and not chunk.get("interrupts"):
+                return self._event("stage_finished", stage=stage)
+        return None
+
+    def _ask(self, question: dict[str, Any]) -> Event:
+        self.question = question
+        return self._event("needs_input", message=f"waits for approval: {question['asks']}", data=question)
+
+    def _event(self, kind: Any, **fields: Any) -> Event:
+        event = Event(id=self._next_id, run_id=self.folder.run_id, kind=kind, **fields)
+        self._next_id += 1
+        with self._events_path.open("a", encoding="utf-8") as log:
+            log.write(event.model_dump_json() + "\n")
+        return event
+
+    def _events_so_far(self) -> int:
+        """How many whole lines the log holds; half a line of a killed writer is closed, so that ids stay unique."""
+        if not self._events_path.is_file():
+            return 0
+        with self._events_path.open("rb+") as log:
+            data = log.read()
+            if data and not data.endswith(b"\n"):
+                log.write(b"\n")
+                data += b"\n"
+        return data.count(b"\n")
+
+
+STAGE_OF_NODE: dict[str, Any] = {
+    "plan": "plan",
+    "draft": "draft",
+    "review": "review",
+    "spot": "spot",
+    "caption": "caption",
+    "retrieve": "retrieve",
+    "choose": "choose",
+    "assemble": "assemble",
+}
+
+
+def _check_offered(brief: Brief) -> None:
+    if brief.kind != "article":
+        raise Unsupported("kind", f"{brief.kind!r} pieces are not composed by this version.", "Use kind: article.")
+
+
+def _anchored(brief: Brief, base: Path | None) -> Brief:
+    """The brief with absolute paths, so that it means the same when it is resumed from another folder."""
+    start = (base or Path.cwd()).absolute()
+
+    def absolute(path: str) -> str:
+        return str(start / Path(path).expanduser())
+
+    return brief.model_copy(
+        update={
+            "sources": tuple(
+                s if s.path is None else s.model_copy(update={"path": absolute(s.path)}) for s in brief.sources
+            ),
+            "pictures": tuple(p.model_copy(update={"path": absolute(p.path)}) for p in brief.pictures),
+        }
+    )

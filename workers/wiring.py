@@ -1,0 +1,141 @@
+"""Wiring: the one place that knows the concrete classes; it hands a run its Context.
+
+Imports neither Celery nor a database driver. Encoders are loaded at their first use, not here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from retrieval.embedder import PixelEmbedder, TextEmbedder
+from retrieval.library import PictureLibrary
+
+from agents.context import Context, Embedder, Writer
+from agents.extractive import ExtractiveWriter
+from interleaf import __version__
+from interleaf.errors import InvalidBrief, PictureMissing
+from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
+from workers.intake import Material
+from workers.run_folder import RunFolder
+from workers.settings import Settings
+
+__all__ = ["brief_sha256", "make_embedder", "make_writer", "open_context", "open_library"]
+
+WRITERS = ("extractive",)
+
+
+def make_embedder(settings: Settings) -> TextEmbedder:
+    """The text encoder that the settings name; its weights are loaded at the first `encode`."""
+    return TextEmbedder(
+        settings.encoder,
+        allow_downloads=settings.downloads,
+        threads=settings.threads or None,
+        stamp_dir=settings.home / "cache",
+    )
+
+
+def open_library(settings: Settings, root: Path | None = None, embedder: Embedder | None = None) -> PictureLibrary:
+    """The person's picture library, ready to search."""
+    pixels = (
+        PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads) if settings.pixel_encoder else None
+    )
+    return PictureLibrary.open(
+        root or settings.library_dir, embedder=embedder or make_embedder(settings), pixel_embedder=pixels
+    )
+
+
+def make_writer(name: str, embedder: Embedder) -> Writer:
+    """The writer of that name. InvalidBrief lists those there are."""
+    if name == "extractive":
+        return ExtractiveWriter(embedder)
+    raise InvalidBrief("writer", f"{name!r} is not a writer here.", f"Choose one of: {', '.join(WRITERS)}.")
+
+
+def brief_sha256(brief: Brief, material: Material) -> str:
+    """Hash of what was asked, for the run record: contents count, folders do not."""
+    asked = brief.model_dump(mode="json", exclude={"sources", "pictures"})
+    asked["sources"] = [source.id for source in material.sources]
+    asked["pictures"] = sorted(candidate.picture.id for candidate in material.candidates)
+    return sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class _NoLibrary:
+    """The finder of a run that searches no library."""
+
+    def search(self, queries: Sequence[PictureQuery], k: int, where: PictureFilter) -> list[list[PictureHit]]:
+        return [[] for _ in queries]
+
+    def picture(self, picture_id: str) -> Picture:
+        raise PictureMissing(picture_id, "is in no library of this run.", "Name a collection in the brief.")
+
+    def pixels_path(self, picture_id: str) -> Path:
+        raise PictureMissing(picture_id, "is in no library of this run.", "Name a collection in the brief.")
+
+    def fingerprints(self) -> dict[str, str]:
+        return {}
+
+
+class PictureShelf:
+    """Finds a picture's file among those handed over with a brief and those of the library."""
+
+    def __init__(self, folder: RunFolder, library_dir: Path) -> None:
+        self._roots = [root for root in (folder.library_dir, library_dir) if root.is_dir()]
+
+    def path(self, picture_id: str) -> Path:
+        """The file that holds its pixels. PictureMissing when it is nowhere."""
+        for root in self._roots:
+            with PictureLibrary.open(root, create=False) as library:
+                try:
+                    return library.pixels_path(picture_id)
+                except PictureMissing:
+                    continue
+        raise PictureMissing(picture_id, "is neither in the run nor in the library.", "It may have been removed.")
+
+
+@contextmanager
+def open_context(
+    brief: Brief,
+    material: Material,
+    settings: Settings,
+    *,
+    library_dir: Path | None = None,
+    writer: Writer | None = None,
+) -> Iterator[Context]:
+    """What one run may use. A library is opened only when the brief names collections."""
+    embedder = make_embedder(settings)
+    library = open_library(settings, library_dir, embedder) if brief.libraries else None
+    try:
+        if library is not None:
+            _check_collections(brief, library)
+        yield Context(
+            writer=writer or make_writer(brief.writer, embedder),
+            finder=library or _NoLibrary(),
+            sources=material.sources,
+            candidates=material.candidates,
+            notices=material.notices,
+            searches=library is not None,
+            where=PictureFilter(collections=brief.libraries, licence_policy=brief.licence_policy),
+            encoder_name=embedder.name,
+            encoder_sha256=embedder.sha256,
+            interleaf_version=__version__,
+            brief_sha256=brief_sha256(brief, material),
+        )
+    finally:
+        if library is not None:
+            library.close()
+
+
+def _check_collections(brief: Brief, library: PictureLibrary) -> None:
+    there = library.fingerprints()
+    for i, name in enumerate(brief.libraries):
+        if name not in there:
+            known = ", ".join(sorted(there)) or "none yet"
+            raise InvalidBrief(
+                f"libraries[{i}]",
+                f"there is no collection {name!r} (there are: {known}).",
+                "Add pictures with: interleaf library add FOLDER --collection NAME",
+            )
