@@ -1,0 +1,52 @@
+# Everything a person or CI does here, by name. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARED ?= ../shared
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check eval bench lock format clean
+
+help: ## List what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+# The stamp holds the hash of what was installed: a changed lock installs again, an unchanged one does nothing.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar on torch==2.13.0
+	$(BIN)/python -m pip install --quiet --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(VENV)/.installed ## Create .venv with everything, from the lock file
+
+demo: install ## Compose an illustrated article from examples/ and print where the page is
+	$(BIN)/interleaf compose examples/tides/brief.yaml --out out/demo --home out/home
+
+test: install ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+check: install ## Lint, types, import rules, stale documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=sdk:. $(BIN)/lint-imports
+	$(BIN)/python docs/check_readme.py
+
+eval: install ## Measure quality on real articles (SHARED/eval/dev) beside the baselines
+	$(BIN)/interleaf eval report $(SHARED)/eval/dev
+
+bench: install ## Speed as ratios against named baselines
+	$(BIN)/python benchmarks/compose.py
+	$(BIN)/python benchmarks/index.py
+
+lock: ## Resolve pyproject.toml anew into requirements.lock
+	$(BIN)/python docs/make_lock.py
+
+format: install ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, caches and outputs
+	rm -rf $(VENV) out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
