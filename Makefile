@@ -14,8 +14,7 @@ help: ## List what can be made
 # The stamp holds the hash of what was installed: a changed lock installs again, an unchanged one does nothing.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --progress-bar on torch==2.13.0
-	$(BIN)/python -m pip install --quiet --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -32,7 +31,7 @@ check: install ## Lint, types, import rules, stale documents
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=sdk:. $(BIN)/lint-imports
-	$(BIN)/python docs/check_readme.py
+	$(BIN)/python scripts/check_readme.py
 
 eval: install ## Measure quality on real articles (SHARED/eval/dev) beside the baselines
 	$(BIN)/interleaf eval report $(SHARED)/eval/dev
@@ -42,7 +41,7 @@ bench: install ## Speed as ratios against named baselines
 	$(BIN)/python benchmarks/index.py
 
 lock: ## Resolve pyproject.toml anew into requirements.lock
-	$(BIN)/python docs/make_lock.py
+	$(BIN)/python scripts/lock.py
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .
