@@ -14,7 +14,7 @@ from icu4py.breakers import WordBreaker
 from sentencex import segment
 
 from agents.boundary import closing_end, extra_breaks, mask, no_break
-from agents.language import detect_language
+from agents.detection import detect_language
 
 __all__ = ["detect_language", "split_sentences", "word_spans"]
 
