@@ -50,9 +50,9 @@ def fold_space(text: str) -> str:
 
 
 def is_cjk(text: str) -> bool:
-    """Whether Chinese or Japanese characters make up most of the letters of `text`."""
+    """Whether at least half of the words of `text` are Chinese or Japanese characters."""
     cjk = len(_CJK.findall(text))
-    return cjk > 0 and cjk * 2 >= sum(1 for c in text if c.isalpha())
+    return cjk > 0 and cjk * 2 >= count_words(text)
 
 
 def count_words(text: str) -> int:
