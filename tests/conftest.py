@@ -1,0 +1,49 @@
+"""Fixtures that several folders share. A component that is missing skips on a laptop and fails in `.ci/run`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("INTERLEAF_TESTS_REQUIRE_ALL") == "1"
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def missing(component: str, remedy: str) -> NoReturn:
+    """Skip, or fail where everything is required, because a component is not there."""
+    said = f"{component} is not available; {remedy}"
+    if REQUIRE_ALL:
+        pytest.fail(said + " (INTERLEAF_TESTS_REQUIRE_ALL=1)")
+    pytest.skip(said)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium with a fresh profile: a playwright Browser; open a context of its own in each test."""
+    found = next(
+        (p for p in ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("chromium-browser")) if p), ""
+    )
+    if not Path(found or "/nowhere").exists():
+        missing("chromium", "install the Debian package chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright", "pip install playwright")
+    # playwright gives each launch a profile folder of its own under the temporary folder.
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=list(CHROMIUM_ARGS))
+        yield browser
+        browser.close()
