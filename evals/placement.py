@@ -1,0 +1,77 @@
+"""Placement: put the pictures back. The workflow's own spotting, captioning and choosing on tasks without answers.
+
+Input, one article a line: `{id, lang, title, text: [{type, text, level?}], bag: [{image, caption?, alt?, width,
+height}]}`. Output: `{id, place: {image: slot or null}}`, slot s = the picture stands after s text blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from agents.context import Candidate, ChooseTask, SpotTask, Writer
+from evals.articleset import picture_of, read_lines, text_blocks
+from interleaf.errors import SourceUnreadable
+
+__all__ = ["place", "run"]
+
+
+def place(record: dict[str, Any], writer: Writer) -> dict[str, Any]:
+    """The prediction for one task: every picture of the bag with its slot, or None where it is left out."""
+    try:
+        blocks = text_blocks(record["text"])
+        pictures = {str(item["image"]): picture_of(item, "image") for item in record["bag"]}
+        title, language, name = str(record["title"]), str(record["lang"]), str(record["id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceUnreadable(
+            str(record.get("id", "?")), f"is not a placement task ({error}).", "Make tasks with tasks.py make."
+        ) from error
+    spot = SpotTask(title=title, language=language, blocks=blocks, pictures_wanted=None)
+    places = tuple(writer.spot(spot))
+    writer.caption(spot, places)
+    choices = writer.choose(
+        ChooseTask(
+            title=title,
+            language=language,
+            blocks=blocks,
+            places=places,
+            candidates=tuple(Candidate(picture=p, origin="given") for p in pictures.values()),
+            pictures_wanted=None,
+        )
+    )
+    slots = {choice.picture_id: choice.slot for choice in choices}
+    return {"id": name, "place": {path: slots.get(picture.id) for path, picture in pictures.items()}}
+
+
+def run(in_path: Path, images_dir: Path, out_path: Path, writer: Writer | None = None) -> int:
+    """Place every task of `in_path` and write the predictions; the number of tasks. Nothing half-written stays."""
+    if writer is None:
+        # Wiring knows the encoders; whoever brings a writer need not load them.
+        from workers.settings import settings
+        from workers.wiring import make_embedder, make_writer
+
+        writer = make_writer("extractive", make_embedder(settings()))
+    records = read_lines(in_path)
+    for record in records:
+        for item in record.get("bag", ()):
+            if (
+                not (images_dir / Path(str(item.get("image", ""))).name).is_file()
+                and not (images_dir.parent / str(item.get("image", ""))).is_file()
+            ):
+                raise SourceUnreadable(str(item.get("image")), f"is not in {images_dir}.", "Give --images the folder.")
+    lines = [json.dumps(place(record, writer), ensure_ascii=False, sort_keys=True) for record in records]
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(aside).replace(out_path)
+    except OSError:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return len(records)
