@@ -1,0 +1,193 @@
+"""The article graph: what comes out, what streams, where it stops for a person, and that a kill loses nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.types import Command
+
+from agents.context import Context, Finding
+from agents.graph import article_graph, checkpoint_serializer
+from interleaf.errors import InvalidBrief, NothingToSay, RunCanceled, WriterMisspoke
+from interleaf.schema import Brief, Figure, Outline
+from tests.agents import run_graph
+from tests.fakes import ParrotWriter
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG: dict[str, Any] = {"configurable": {"thread_id": "run"}, "max_concurrency": 2}
+
+
+def _graph(folder: Path):
+    connection = sqlite3.connect(folder / "checkpoints.db", check_same_thread=False)
+    return article_graph(SqliteSaver(connection, serde=checkpoint_serializer()))
+
+
+def _brief(**fields: Any) -> Brief:
+    return Brief.model_validate({"instruction": "Write it all down.", "language": "en", **fields})
+
+
+def _run(folder: Path, brief: Brief, context: Context | None = None):
+    graph = _graph(folder)
+    graph.invoke({"brief": brief}, CONFIG, context=context or run_graph.context(folder), durability="sync")
+    return graph
+
+
+def test_an_article_has_every_section_and_picture_in_its_place(tmp_path: Path) -> None:
+    article = _run(tmp_path, _brief()).get_state(CONFIG).values["article"]
+    assert [b.text for b in article.blocks if b.type == "heading"] == list(run_graph.SUBJECTS)
+    assert len(article.figures) == len(run_graph.SUBJECTS)
+    for i, block in enumerate(article.blocks):
+        if isinstance(block, Figure):
+            subject = article.picture(block.picture_id).name.removesuffix(".png")
+            assert subject in article.blocks[i - 1].text
+            assert block.alt
+            assert block.reason
+    assert article.report.sentences == article.report.sentences_with_span > 0
+    assert article.report.pictures_considered == 8
+
+
+def test_the_exact_number_of_pictures_is_kept_and_zero_means_none(tmp_path: Path) -> None:
+    for wanted in (0, 3):
+        folder = tmp_path / str(wanted)
+        folder.mkdir()
+        article = _run(folder, _brief(pictures_wanted=wanted)).get_state(CONFIG).values["article"]
+        assert len(article.figures) == wanted
+
+
+def test_stages_stream_while_it_works(tmp_path: Path) -> None:
+    graph = _graph(tmp_path)
+    stages = [
+        chunk["stage"]
+        for chunk in graph.stream(
+            {"brief": _brief()}, CONFIG, context=run_graph.context(tmp_path), stream_mode="custom"
+        )
+    ]
+    seen = list(dict.fromkeys(stages))
+    assert seen == ["plan", "draft", "review", "spot", "caption", "retrieve", "choose", "assemble"]
+
+
+def test_an_outline_waits_for_a_person_and_another_process_may_answer(tmp_path: Path) -> None:
+    context = run_graph.context(tmp_path)
+    brief = _brief(approvals={"outline": True})
+    first = _graph(tmp_path)
+    first.invoke({"brief": brief}, CONFIG, context=context, durability="sync")
+    (waiting,) = first.get_state(CONFIG).tasks[0].interrupts
+    assert waiting.value["asks"] == "outline"
+    assert not (tmp_path / "calls.log").exists(), "nothing is drafted before the answer"
+    del first
+
+    edited = Outline.model_validate(waiting.value["outline"])
+    edited = edited.model_copy(update={"title": "Edited", "sections": edited.sections[2:4]})
+    second = _graph(tmp_path)  # a new connection, as another process would have
+    answer = {"decision": "edit", "outline": edited.model_dump(mode="json")}
+    second.invoke(Command(resume=answer), CONFIG, context=context, durability="sync")
+    article = second.get_state(CONFIG).values["article"]
+    assert article.title == "Edited"
+    assert [b.text for b in article.blocks if b.type == "heading"] == ["locks", "kites"]
+
+
+def test_a_no_ends_the_run_and_nonsense_is_refused(tmp_path: Path) -> None:
+    context = run_graph.context(tmp_path)
+    graph = _run(tmp_path, _brief(approvals={"outline": True}))
+    for answer, error in (
+        ({"decision": "perhaps"}, InvalidBrief),
+        ({"decision": "edit", "outline": {"sections": []}}, InvalidBrief),
+        ({"decision": "edit", "outline": {"sections": [{"colour": 1}]}}, InvalidBrief),
+        ({"decision": "cancel"}, RunCanceled),
+    ):
+        with pytest.raises(error):
+            graph.invoke(Command(resume=answer), CONFIG, context=context, durability="sync")
+    graph.invoke(Command(resume={"decision": "approve"}), CONFIG, context=context, durability="sync")
+    assert graph.get_state(CONFIG).values["article"].figures
+
+
+def test_pictures_wait_for_a_person_who_may_swap_and_remove(tmp_path: Path) -> None:
+    context = run_graph.context(tmp_path)
+    graph = _run(tmp_path, _brief(approvals={"pictures": True}, pictures_wanted=3))
+    (waiting,) = graph.get_state(CONFIG).tasks[0].interrupts
+    asked = waiting.value["pictures"]
+    taken = {p["picture_id"] for p in asked}
+    swap = next(a for a in asked[0]["alternatives"] if a not in taken)
+    answer = {"decision": "edit", "pictures": {str(asked[0]["slot"]): swap, str(asked[1]["slot"]): None}}
+    graph.invoke(Command(resume=answer), CONFIG, context=context, durability="sync")
+    figures = graph.get_state(CONFIG).values["article"].figures
+    assert [f.picture_id for f in figures] == [swap, asked[2]["picture_id"]]
+    assert figures[0].reason == "A person chose it."
+
+
+def test_a_writer_that_breaks_its_contract_is_refused(tmp_path: Path) -> None:
+    class Careless(ParrotWriter):
+        def spot(self, task):
+            return (*super().spot(task), *super().spot(task))
+
+    context = run_graph.context(tmp_path)
+    broken = Context(writer=Careless(), finder=context.finder, sources=context.sources, candidates=context.candidates)
+    with pytest.raises(WriterMisspoke, match="twice"):
+        _run(tmp_path, _brief(), broken)
+
+
+def test_a_piece_without_text_is_an_error_and_never_content(tmp_path: Path) -> None:
+    class Silent(ParrotWriter):
+        def draft(self, task):
+            return ()
+
+    context = run_graph.context(tmp_path)
+    silent = Context(writer=Silent(), finder=context.finder, sources=context.sources)
+    with pytest.raises(NothingToSay):
+        _run(tmp_path, _brief(), silent)
+
+
+def test_what_a_review_drops_is_gone_and_what_it_notes_is_told(tmp_path: Path) -> None:
+    class Strict(ParrotWriter):
+        def review(self, brief, title, blocks):
+            return (Finding("dull", "a dull paragraph", blocks[1].id, "drop"), Finding("long", "rather long"))
+
+    context = run_graph.context(tmp_path)
+    strict = Context(writer=Strict(), finder=context.finder, sources=context.sources)
+    article = _run(tmp_path, _brief(), strict).get_state(CONFIG).values["article"]
+    assert article.blocks[1].text.startswith("More about bees")
+    assert "rather long" in [w.message for w in article.report.warnings]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_goes_on_and_gives_the_same_article(tmp_path: Path) -> None:
+    """kill -9 of a real process, again and again; the checkpoints make it one article, the undisturbed one."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sdk'}"}
+    command = [sys.executable, str(ROOT / "tests" / "agents" / "run_graph.py")]
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    began = time.monotonic()
+    subprocess.run([*command, str(calm), "7"], check=True, env=environment, timeout=120)
+    whole_s = time.monotonic() - began
+    expected = (calm / "article.json").read_bytes()
+
+    moments = random.Random(11)
+    for trial in range(3):
+        folder = tmp_path / f"killed{trial}"
+        folder.mkdir()
+        kills = 0
+        while not (folder / "article.json").exists():
+            process = subprocess.Popen([*command, str(folder), "7"], env=environment, stderr=subprocess.PIPE)
+            # Start-up takes most of the time: aim at the working part, wherever this machine has it.
+            patience_s = whole_s * moments.uniform(0.5, 1.1) if kills < 6 else 120
+            try:
+                _, said = process.communicate(timeout=patience_s)
+                assert process.returncode == 0, said.decode()
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                kills += 1
+        assert (folder / "article.json").read_bytes() == expected
+        drafted = (folder / "calls.log").read_text(encoding="utf-8").split()
+        # At most the two sections under way are drafted again after each kill; finished ones are kept.
+        assert len(drafted) <= len(run_graph.SUBJECTS) + 2 * kills
