@@ -94,7 +94,7 @@ def assemble(state: State, runtime: Runtime[Context]) -> State:
         blocks += by_slot.get(slot, [])
         if slot < len(state["blocks"]):
             blocks.append(state["blocks"][slot])
-    notices = context.notices + state.get("notices", ())
+    notices = (*context.notices, *state.get("notices", ()))
     article = Article(
         title=clean_line(brief.title or state["outline"].title) or "Untitled",
         language=state["language"],
@@ -109,7 +109,7 @@ def assemble(state: State, runtime: Runtime[Context]) -> State:
             )
             for source in context.sources
         ),
-        report=make_report(brief, state["blocks"], context.sources, len(state["choices"]), len(candidates), notices),
+        report=make_report(brief, tuple(state["blocks"]), context.sources, len(state["choices"]), len(candidates), notices),
         run=Run(
             interleaf_version=context.interleaf_version,
             writer=context.writer.name,

@@ -15,7 +15,7 @@ __all__ = ["caption"]
 
 def caption(state: State, runtime: Runtime[Context]) -> State:
     """One query for each place."""
-    places = state["places"]
+    places = tuple(state["places"])
     if not places:
         return {"queries": ()}
     queries = tuple(runtime.context.writer.caption(spot_task(state), places))

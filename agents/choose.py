@@ -44,7 +44,7 @@ def choose(state: State, runtime: Runtime[Context]) -> State:
                     title=task.title,
                     language=task.language,
                     blocks=task.blocks,
-                    places=state["places"],
+                    places=tuple(state["places"]),
                     candidates=candidates,
                     pictures_wanted=task.pictures_wanted,
                     seed=brief.seed,

@@ -139,13 +139,6 @@ class Choice:
     reason: str
     alternatives: tuple[RunnerUp, ...] = ()
 
-    def swapped(self, picture_id: str, score: float) -> Choice:
-        """The same place with one of the alternatives, because a person said so."""
-        others = (RunnerUp(self.picture_id, self.score),) + tuple(
-            other for other in self.alternatives if other.picture_id != picture_id
-        )
-        return Choice(self.slot, picture_id, score, "A person chose it.", others)
-
 
 @dataclass(frozen=True)
 class Finding:

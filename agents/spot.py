@@ -17,7 +17,7 @@ def spot_task(state: State) -> SpotTask:
     return SpotTask(
         title=state["outline"].title,
         language=state["language"],
-        blocks=state["blocks"],
+        blocks=tuple(state["blocks"]),
         pictures_wanted=None if wanted == "auto" else wanted,
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypedDict
 
 from agents.context import Choice, Place
 from interleaf.schema import Article, Brief, Notice, Outline, PictureQuery, TextBlock
 
-__all__ = ["DraftOrder", "State", "merge_drafts"]
+__all__ = ["DraftOrder", "State", "add_notices", "merge_drafts"]
 
 
 def merge_drafts(
@@ -19,8 +18,16 @@ def merge_drafts(
     return {**old, **new}
 
 
+def add_notices(old: Sequence[Notice], new: Sequence[Notice]) -> tuple[Notice, ...]:
+    """What was told so far and what is told now."""
+    return (*old, *new)
+
+
 class State(TypedDict, total=False):
-    """The article graph's state. Values are schema words and frozen dataclasses, never open handles."""
+    """The article graph's state. Values are schema words and frozen dataclasses, never open handles.
+
+    A sequence read back from a checkpoint is a list: nodes hand tuples on.
+    """
 
     brief: Brief
     # Resolved once from the brief or the sources, so that every section splits sentences alike.
@@ -40,7 +47,7 @@ class State(TypedDict, total=False):
     found: dict[int, tuple[tuple[str, float], ...]]
     choices: tuple[Choice, ...]
     # Told in the report. Added to by several nodes.
-    notices: Annotated[tuple[Notice, ...], operator.add]
+    notices: Annotated[tuple[Notice, ...], add_notices]
     article: Article
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
+from agents.approve import check_answer
 from agents.context import Writer
 from agents.graph import article_graph, checkpoint_serializer
 from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
@@ -109,6 +110,7 @@ class Composing:
                 yield self._ask(waiting[0])
                 return
             elif waiting:
+                check_answer(waiting[0], answer)
                 entry = Command(resume=answer)
             elif answer is not None:
                 raise InvalidBrief("answer", "this run is not waiting for one.", "Resume it without an answer.")

@@ -16,6 +16,7 @@ import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
+from agents.approve import check_answer
 from agents.context import Context, Finding
 from agents.graph import article_graph, checkpoint_serializer
 from interleaf.errors import InvalidBrief, NothingToSay, RunCanceled, WriterMisspoke
@@ -96,19 +97,42 @@ def test_an_outline_waits_for_a_person_and_another_process_may_answer(tmp_path: 
     assert [b.text for b in article.blocks if b.type == "heading"] == ["locks", "kites"]
 
 
-def test_a_no_ends_the_run_and_nonsense_is_refused(tmp_path: Path) -> None:
+def test_a_no_ends_the_run_for_good(tmp_path: Path) -> None:
     context = run_graph.context(tmp_path)
     graph = _run(tmp_path, _brief(approvals={"outline": True}))
-    for answer, error in (
-        ({"decision": "perhaps"}, InvalidBrief),
-        ({"decision": "edit", "outline": {"sections": []}}, InvalidBrief),
-        ({"decision": "edit", "outline": {"sections": [{"colour": 1}]}}, InvalidBrief),
-        ({"decision": "cancel"}, RunCanceled),
-    ):
-        with pytest.raises(error):
-            graph.invoke(Command(resume=answer), CONFIG, context=context, durability="sync")
-    graph.invoke(Command(resume={"decision": "approve"}), CONFIG, context=context, durability="sync")
-    assert graph.get_state(CONFIG).values["article"].figures
+    with pytest.raises(RunCanceled):
+        graph.invoke(Command(resume={"decision": "cancel"}), CONFIG, context=context, durability="sync")
+    with pytest.raises(RunCanceled):
+        graph.invoke(None, CONFIG, context=context, durability="sync")
+
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+ASKED_PICTURES = {
+    "asks": "pictures",
+    "pictures": [
+        {"slot": 2, "picture_id": A, "alternatives": [B]},
+        {"slot": 4, "picture_id": C, "alternatives": [B]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ({"asks": "outline"}, {"decision": "perhaps"}),
+        ({"asks": "outline"}, None),
+        ({"asks": "outline"}, {"decision": "edit"}),
+        ({"asks": "outline"}, {"decision": "edit", "outline": {"sections": []}}),
+        ({"asks": "outline"}, {"decision": "edit", "outline": {"sections": [{"colour": 1}]}}),
+        (ASKED_PICTURES, {"decision": "edit", "pictures": [1]}),
+        (ASKED_PICTURES, {"decision": "edit", "pictures": {"3": None}}),
+        (ASKED_PICTURES, {"decision": "edit", "pictures": {"2": "../../etc/passwd"}}),
+        (ASKED_PICTURES, {"decision": "edit", "pictures": {"2": B, "4": B}}),
+    ],
+)
+def test_a_wrong_answer_is_refused_before_it_reaches_the_run(question: dict[str, Any], answer: Any) -> None:
+    with pytest.raises(InvalidBrief):
+        check_answer(question, answer)
 
 
 def test_pictures_wait_for_a_person_who_may_swap_and_remove(tmp_path: Path) -> None:
