@@ -23,7 +23,8 @@ def licence_title(name: str | None) -> str:
     if licence == "PDM-1.0":
         return "Public Domain Mark 1.0"
     if found := _CC.fullmatch(licence):
-        return f"CC {found.group(1)} {found.group(2)}"
+        kind = _KINDS.get(frozenset(found.group(1).lower().split("-")), found.group(1))
+        return f"CC {kind.upper()} {found.group(2)}"
     return licence
 
 

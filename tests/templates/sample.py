@@ -254,7 +254,8 @@ def every_block(studio: Studio) -> Article:
             id=next(ids),
             provenance=BY_SOURCE,
             language="python",
-            text="from math import asin, degrees, radians, sin\n\nangle = degrees(asin(sin(radians(30)) * 1.0 / 1.52))  "
+            text="from math import asin, degrees, radians, sin\n\n"
+            "angle = degrees(asin(sin(radians(30)) * 1.0 / 1.52))  "
             '# a remark that runs past the edge of any telephone\nprint(f"{angle:.1f}")',
         ),
         text(prose),
