@@ -109,7 +109,9 @@ def assemble(state: State, runtime: Runtime[Context]) -> State:
             )
             for source in context.sources
         ),
-        report=make_report(brief, tuple(state["blocks"]), context.sources, len(state["choices"]), len(candidates), notices),
+        report=make_report(
+            brief, tuple(state["blocks"]), context.sources, len(state["choices"]), len(candidates), notices
+        ),
         run=Run(
             interleaf_version=context.interleaf_version,
             writer=context.writer.name,

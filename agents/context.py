@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -198,6 +199,8 @@ class Context:
     # Whether the library is searched, and what a hit must satisfy.
     searches: bool = False
     where: PictureFilter = field(default_factory=PictureFilter)
+    # How many sections are written at once (the writer's limit, not the graph's: see MAX_CONCURRENCY there).
+    drafting: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     # For the run record.
     encoder_name: str = ""
     encoder_sha256: str = ""

@@ -15,15 +15,15 @@ def draft(order: DraftOrder, runtime: Runtime[Context]) -> State:
     """The blocks of one section. An empty draft means that the sources say nothing for it."""
     index = order["section_index"]
     outline = order["outline"]
-    blocks = runtime.context.writer.draft(
-        DraftTask(
-            brief=order["brief"],
-            sources=runtime.context.sources,
-            language=order["language"],
-            outline=outline,
-            section_index=index,
-        )
+    task = DraftTask(
+        brief=order["brief"],
+        sources=runtime.context.sources,
+        language=order["language"],
+        outline=outline,
+        section_index=index,
     )
+    with runtime.context.drafting:
+        blocks = runtime.context.writer.draft(task)
     heading = outline.sections[index].heading or "opening"
     tell(runtime, "draft", (index + 1) / len(outline.sections), heading)
     return {"drafts": {index: tuple(blocks)}}

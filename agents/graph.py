@@ -30,7 +30,12 @@ from agents.review import review
 from agents.spot import spot
 from agents.state import DraftOrder, State
 
-__all__ = ["article_graph", "checkpoint_serializer"]
+__all__ = ["MAX_CONCURRENCY", "article_graph", "checkpoint_serializer"]
+
+# LangGraph saves a finished task's writes in the same thread pool as the tasks: with fewer threads than
+# sections, finished sections would wait unsaved behind those not yet begun, and a kill would lose them.
+# So every section of an outline (200 at most) gets a thread; Context.drafting bounds how many work at once.
+MAX_CONCURRENCY = 256
 
 ArticleGraph = CompiledStateGraph[State, Context, State, State]
 

@@ -15,7 +15,7 @@ from langgraph.types import Command
 
 from agents.approve import check_answer
 from agents.context import Writer
-from agents.graph import article_graph, checkpoint_serializer
+from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
 from interleaf.schema import Article, Brief, Event
 from workers.intake import read_material, take_in
@@ -100,7 +100,7 @@ class Composing:
             closing(sqlite3.connect(self.folder.checkpoints_path, check_same_thread=False)) as connection,
         ):
             graph = article_graph(SqliteSaver(connection, serde=checkpoint_serializer()))
-            config: Any = {"configurable": {"thread_id": self.folder.run_id}, "max_concurrency": 2}
+            config: Any = {"configurable": {"thread_id": self.folder.run_id}, "max_concurrency": MAX_CONCURRENCY}
             snapshot = graph.get_state(config)
             waiting = [i.value for task in snapshot.tasks for i in task.interrupts]
             entry: Any

@@ -14,7 +14,7 @@ from pathlib import Path
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agents.context import Candidate, Context, DraftTask
-from agents.graph import article_graph, checkpoint_serializer
+from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from interleaf.schema import Brief, SourceText, TextBlock
 from tests.fakes import MemoryFinder, ParrotWriter, make_picture
 from workers.source_file import source_id
@@ -56,7 +56,7 @@ def context(folder: Path) -> Context:
 def main(folder: Path, seed: int) -> None:
     connection = sqlite3.connect(folder / "checkpoints.db", check_same_thread=False)
     graph = article_graph(SqliteSaver(connection, serde=checkpoint_serializer()))
-    config = {"configurable": {"thread_id": "run"}, "max_concurrency": 2}
+    config = {"configurable": {"thread_id": "run"}, "max_concurrency": MAX_CONCURRENCY}
     begun = graph.get_state(config).created_at is not None
     entry = None if begun else {"brief": Brief(instruction="Write it all down.", seed=seed, language="en")}
     noise = random.Random(time.time_ns())
