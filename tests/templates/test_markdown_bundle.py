@@ -194,3 +194,13 @@ def test_a_picture_shown_twice_is_packed_once(studio: Studio) -> None:
     files = bundle(render_bundle(sample.article(figures, (picture,)), studio.shelf))
     assert files.namelist() == ["article.md", "pictures/01-twice.png"]
     assert files.read("article.md").decode().count("](pictures/01-twice.png)") == 2
+
+
+def test_a_bar_in_a_code_span_of_a_table_survives() -> None:
+    table = Table(id="b-1", provenance=BY_SOURCE, markup="markdown", header=("a", "b"), rows=(("`x|y`", "*p* \\| q"),))
+    article = sample.article((table,))
+    tokens = READER.parse(article_markdown(article, article_page(article), {}))
+    cells = [[(c.type, c.content) for c in t.children or []] for t in tokens if t.type == "inline"]
+    assert cells[3] == [("code_inline", "x|y")]
+    assert cells[4][-1][1].endswith("q")
+    assert "".join(content for _, content in cells[4]) == "p | q"
