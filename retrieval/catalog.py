@@ -244,6 +244,16 @@ class Catalog:
                 self.database.run("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pictures'", [fresh])
             self._bump("change")
 
+    def refile(self, row: PictureRow) -> None:
+        """Note another stored file of the same pixels, after the first one was lost."""
+        picture = row.picture
+        with self.database.transaction():
+            self.database.run(
+                "UPDATE pictures SET media_type = ?, size_bytes = ?, file_sha256 = ? WHERE id = ?",
+                [picture.media_type, picture.size_bytes, row.file_sha256, picture.id],
+            )
+            self._bump("change")
+
     def remove(self, ids: Sequence[str], collection: str | None = None) -> list[tuple[str, str]]:
         """Take pictures out of a collection, or out of all. (id, media type) of those that are in none any more.
 

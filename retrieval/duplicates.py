@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["HASH_RADIUS_BITS", "Look", "NearDuplicates", "look_of", "same_picture"]
+__all__ = ["HASH_RADIUS_BITS", "Look", "NearDuplicates", "comparable", "look_of", "same_picture"]
 
 HASH_RADIUS_BITS: Final = 12
 LOOK_SIDE_PX: Final = 16
 LOOK_DISTANCE: Final = 24.0  # mean absolute difference of two looks, 0..255
 
 _HASHED_SIDE_PX: Final = 256
+_COMPARED_SIDE_PX: Final = 512
 _ALIGN_SIDE_PX: Final = 128
 _COARSE_SIDE_PX: Final = 48
 _FINE_SIDE_PX: Final = 192
@@ -57,9 +58,16 @@ def look_of(image: Image.Image) -> Look:
     return Look(str(imagehash.phash(small)), tiny.tobytes())
 
 
-def same_picture(a: Image.Image, b: Image.Image) -> bool:
-    """The close comparison: whether one is the other resized, compressed again or cropped a little."""
-    first, second = _on_white(a), _on_white(b)
+def comparable(image: Image.Image) -> Image.Image:
+    """The picture as `same_picture` wants it: RGB over white, at most 512 px a side. All that needs keeping."""
+    small = _on_white(image)
+    small.thumbnail((_COMPARED_SIDE_PX, _COMPARED_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return small
+
+
+def same_picture(first: Image.Image, second: Image.Image) -> bool:
+    """The close comparison of two `comparable` pictures: whether one is the other resized, compressed again or
+    cropped a little."""
     crop = _alignment(first, second)
     # Not finer than the smaller of the two shows: a picture made larger is blurred, not different.
     side = max(_BLOCKS * 2, min(_FINE_SIDE_PX, *first.size, *second.size) // _BLOCKS * _BLOCKS)
@@ -94,10 +102,10 @@ class NearDuplicates:
         tiny_of: Callable[[str], bytes],
         image_of: Callable[[str], Image.Image],
     ) -> str | None:
-        """The id of the nearest picture that shows the same, or None.
+        """The id of the nearest picture that shows the same as the `comparable` image, or None.
 
-        `tiny_of` gives the `Look.tiny` of a remembered picture, `image_of` its pixels; both are asked
-        for few pictures only.
+        `tiny_of` gives the `Look.tiny` of a remembered picture, `image_of` its `comparable` pixels; both are
+        asked for few pictures only.
         """
         known = self._hashes[: len(self._ids)]
         distance = np.bitwise_count(known ^ np.uint64(int(look.perceptual_hash, 16)))
@@ -116,7 +124,7 @@ def _on_white(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
         return white.convert("RGB")
-    return image.convert("RGB")
+    return image.convert("RGB")  # a copy, also when it is RGB already
 
 
 def _alignment(first: Image.Image, second: Image.Image) -> Crop:
