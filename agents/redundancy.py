@@ -1,0 +1,69 @@
+"""Redundancy: sentences that say again what another one says, by their words.
+
+Two sentences are near-duplicates when they share most of their shingles (overlapping runs of index terms);
+an inverted index over shingles keeps this linear for texts that do not repeat themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from interleaf.text import terms
+
+__all__ = ["DUPLICATE_SHARE", "near_duplicates", "shingles", "similarity"]
+
+SHINGLE_TERMS = 2
+# Share of the smaller sentence's shingles that the larger one holds.
+DUPLICATE_SHARE = 0.72
+# A sentence with fewer shingles ("See below.") counts only when it is the same throughout.
+MIN_SHINGLES = 4
+# The larger may be this many times as long; beyond, it says much more.
+MAX_LENGTH_RATIO = 2.2
+# A shingle that stands in more sentences than this says nothing about a pair.
+MAX_POSTINGS = 64
+
+Shingles = frozenset[tuple[str, ...]]
+
+
+def shingles(text: str) -> Shingles:
+    """Runs of two index terms; a text of one term gives that term."""
+    found = terms(text)
+    if len(found) < SHINGLE_TERMS:
+        return frozenset({tuple(found)} if found else ())
+    return frozenset(tuple(found[i : i + SHINGLE_TERMS]) for i in range(len(found) - SHINGLE_TERMS + 1))
+
+
+def similarity(a: Shingles, b: Shingles) -> float:
+    """Share of the smaller one's shingles that both have, 0 where one says much more than the other."""
+    small, large = sorted((len(a), len(b)))
+    if small == 0:
+        return 0.0
+    if small < MIN_SHINGLES or large > small * MAX_LENGTH_RATIO:
+        return 1.0 if a == b else 0.0
+    return len(a & b) / small
+
+
+def near_duplicates(sentences: Sequence[Shingles], share: float = DUPLICATE_SHARE) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of sentences that are near-duplicates, in order."""
+    postings: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    same: defaultdict[Shingles, list[int]] = defaultdict(list)
+    pairs: set[tuple[int, int]] = set()
+    for j, mine in enumerate(sentences):
+        if not mine:
+            continue
+        shared: Counter[int] = Counter()
+        for shingle in mine:
+            for i in postings[shingle]:
+                shared[i] += 1
+        # Equal sentences first: each with the first of its kind, so that n copies give n - 1 pairs.
+        if same[mine]:
+            pairs.add((same[mine][0], j))
+        same[mine].append(j)
+        for i, count in shared.items():
+            if count >= share * min(len(mine), len(sentences[i])) and similarity(mine, sentences[i]) >= share:
+                pairs.add((i, j))
+        for shingle in mine:
+            if len(postings[shingle]) < MAX_POSTINGS:
+                postings[shingle].append(j)
+    return sorted(pairs)
