@@ -11,14 +11,14 @@ from agents.state import DraftOrder, State
 __all__ = ["draft"]
 
 
-def draft(order: DraftOrder, runtime: Runtime[Context]) -> State:
+def draft(state: DraftOrder, runtime: Runtime[Context]) -> State:
     """The blocks of one section. An empty draft means that the sources say nothing for it."""
-    index = order["section_index"]
-    outline = order["outline"]
+    index = state["section_index"]
+    outline = state["outline"]
     task = DraftTask(
-        brief=order["brief"],
+        brief=state["brief"],
         sources=runtime.context.sources,
-        language=order["language"],
+        language=state["language"],
         outline=outline,
         section_index=index,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,8 +18,9 @@ from agents.context import Writer
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
 from interleaf.schema import Article, Brief, Event
+from interleaf.whole_file import write_whole
 from workers.intake import read_material, take_in
-from workers.run_folder import RunFolder, write_atomically
+from workers.run_folder import RunFolder
 from workers.settings import Settings
 from workers.wiring import open_context
 
@@ -85,7 +86,7 @@ class Composing:
             return kept
         assert brief is not None
         brief = _anchored(brief, base)
-        write_atomically(self.folder.brief_path, brief.model_dump_json(indent=1).encode())
+        write_whole(self.folder.brief_path, brief.model_dump_json(indent=1).encode())
         return brief
 
     def _work(self, brief: Brief, resumed: bool, answer: Any) -> Iterator[Event]:
@@ -120,13 +121,14 @@ class Composing:
                 article = snapshot.values["article"]
             else:
                 asked = None
-                for mode, chunk in graph.stream(
+                chunks: Iterator[Any] = graph.stream(
                     entry,
                     config,
                     context=context,
                     stream_mode=["tasks", "custom", "updates"],
                     durability="sync",
-                ):
+                )
+                for mode, chunk in chunks:
                     if mode == "updates" and "__interrupt__" in chunk:
                         asked = chunk["__interrupt__"][0].value
                     elif (event := self._translated(mode, chunk)) is not None:
@@ -136,10 +138,10 @@ class Composing:
                     return
                 article = graph.get_state(config).values["article"]
         self.article = article
-        write_atomically(self.folder.article_path, (article.model_dump_json(indent=1) + "\n").encode())
+        write_whole(self.folder.article_path, (article.model_dump_json(indent=1) + "\n").encode())
         yield self._event("finished", message=article.title, data={"report": article.report.model_dump(mode="json")})
 
-    def _take_in(self, brief: Brief) -> Iterator[Event]:
+    def _take_in(self, brief: Brief) -> Generator[Event, None, Material]:
         yield self._event("stage_started", stage="read")
         # Read in a thread, so that progress can be told while it goes on.
         told: SimpleQueue[tuple[float, str] | None] = SimpleQueue()

@@ -13,14 +13,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter
-from retrieval.library import PictureLibrary
 
 from agents.context import Candidate
 from agents.document import read_document
 from interleaf.errors import InvalidBrief, LicenceUnmet, NothingToSay, PictureUnreadable
 from interleaf.schema import Brief, GivenPicture, Notice, Picture, SourceSpan, SourceText
 from interleaf.schema.word import Word
-from workers.run_folder import RunFolder, write_atomically
+from interleaf.whole_file import write_whole
+from retrieval.library import IngestProgress, IngestReport, PictureLibrary
+from workers.run_folder import RunFolder
 from workers.source_file import ReadSource, read_sources
 
 __all__ = ["Material", "read_material", "take_in"]
@@ -28,7 +29,7 @@ __all__ = ["Material", "read_material", "take_in"]
 # (share done 0..1, what is being read)
 OnProgress = Callable[[float, str], None]
 GIVEN_COLLECTION = "given"
-MAX_SHOWN_REFUSALS = 20
+MAX_TOLD = 20
 
 
 class MaterialPicture(Word):
@@ -84,7 +85,7 @@ def take_in(
         pictures=pictures,
         notices=(*notices, *picture_notices),
     )
-    write_atomically(folder.material_path, material.model_dump_json().encode())
+    write_whole(folder.material_path, material.model_dump_json().encode())
     tell(1.0, "")
     return Material(material.sources, tuple(_candidate(p) for p in material.pictures), material.notices)
 
@@ -117,18 +118,14 @@ def _take_pictures(
             start = 0.2 + 0.7 * i / len(brief.pictures)
             width = 0.7 / len(brief.pictures)
 
-            def show(progress: Any, start: float = start, width: float = width) -> None:
+            def show(progress: IngestProgress, start: float = start, width: float = width) -> None:
                 tell(start + width * min(1.0, progress.done / max(1, progress.total)), progress.name)
 
             report = library.add([path], GIVEN_COLLECTION, given=_given_metadata(given), on_progress=show)
-            if path.is_file() and report.refused and not report.added and path.suffix.lower() != ".zip":
-                name, reason = report.refused[0]
-                raise PictureUnreadable(name, reason, "Give another file, or leave it out.")
-            for name, reason in report.refused[:MAX_SHOWN_REFUSALS]:
-                notices.append(Notice(code="picture_refused", message=f"{name}: {reason}"))
-            if len(report.refused) > MAX_SHOWN_REFUSALS:
-                more = len(report.refused) - MAX_SHOWN_REFUSALS
-                notices.append(Notice(code="picture_refused", message=f"and {more} more pictures were refused"))
+            if path.is_file() and path.suffix.lower() != ".zip" and report.refused:
+                # A file that a person named is not passed over in silence.
+                raise PictureUnreadable(report.refused[0].name, report.refused[0].reason, "Or leave it out.")
+            notices += _told(report)
         for picture in library.list(limit=max_pictures + 1):
             kept[picture.id] = MaterialPicture(picture=picture, origin="given")
         if len(kept) > max_pictures:
@@ -138,12 +135,11 @@ def _take_pictures(
                 "Add them to a library (interleaf library add) and name its collection.",
             )
         for one in shown:
-            if (picture := _take_shown(library, one, notices)) is not None:
-                known = kept.get(picture.id)
-                merged = picture if known is None else known.picture
-                if known is not None and known.picture.caption_origin in ("none", "file_name") and picture.caption:
-                    merged = picture
-                kept[picture.id] = MaterialPicture(picture=merged, origin="document", anchor=one.anchor)
+            if (seen := _take_shown(library, one, notices)) is not None:
+                known = kept.get(seen.id)
+                if known is not None and known.picture.caption_origin not in ("none", "file_name"):
+                    seen = known.picture
+                kept[seen.id] = MaterialPicture(picture=seen, origin="document", anchor=one.anchor)
     permitted = {k: v for k, v in kept.items() if brief.licence_policy.permits(v.picture.licence)}
     if kept and not permitted and not brief.libraries and brief.pictures_wanted != 0:
         raise LicenceUnmet(
@@ -160,9 +156,23 @@ def _take_pictures(
     return tuple(permitted.values()), tuple(notices)
 
 
+def _told(report: IngestReport) -> list[Notice]:
+    """What should be told of an ingest, at most MAX_TOLD notices of each kind."""
+    kinds = (
+        ("picture_refused", [f"{r.name}: {r.reason}" for r in report.refused]),
+        ("picture_repeated", [f"{d.name} shows what another picture shows" for d in report.duplicates]),
+        ("picture_note", [f"{n.name}: {n.message}" for n in report.notes]),
+    )
+    told: list[Notice] = []
+    for code, messages in kinds:
+        told += [Notice(code=code, message=message[:2000]) for message in messages[:MAX_TOLD]]
+        if len(messages) > MAX_TOLD:
+            told.append(Notice(code=code, message=f"and {len(messages) - MAX_TOLD} more like this"))
+    return told
+
+
 def _given_metadata(given: GivenPicture) -> Mapping[str, Any]:
-    fields = {k: v for k, v in given.model_dump(exclude={"path"}).items() if v is not None}
-    return fields
+    return {k: v for k, v in given.model_dump(exclude={"path"}).items() if v is not None}
 
 
 @dataclass(frozen=True)
@@ -196,12 +206,10 @@ def _take_shown(library: PictureLibrary, shown: _Shown, notices: list[Notice]) -
     caption = shown.caption or shown.alt
     given = {k: v for k, v in (("caption", caption), ("alt", shown.alt)) if v}
     report = library.add([shown.path], GIVEN_COLLECTION, dedupe="exact", given=given)
-    for name, reason in report.refused:
-        notices.append(Notice(code="picture_refused", message=f"{name} (shown in {shown.note}): {reason}"))
-    ids = [*report.added, *report.already_there]
-    if not ids:
+    notices += _told(report)
+    if not report.picture_ids:
         return None
-    picture = library.picture(ids[0])
+    picture = library.picture(next(iter(report.picture_ids.values())))
     if caption and picture.caption_origin in ("none", "file_name"):
         picture = picture.model_copy(update={"caption": caption, "alt": shown.alt, "caption_origin": "document"})
     return picture

@@ -12,10 +12,8 @@ runs/<run id>/
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from interleaf.errors import InvalidBrief, OutputUnwritable, RunBusy, RunUnknown
 from interleaf.schema import Brief
 from interleaf.text import fold_space
 
-__all__ = ["RunFolder", "list_runs", "new_run_id", "write_atomically"]
+__all__ = ["RunFolder", "list_runs", "new_run_id"]
 
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,63}")
 
@@ -35,30 +33,6 @@ _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,63}")
 def new_run_id() -> str:
     """An id from a secure random source, such as `r-5b0f3c…`."""
     return f"r-{secrets.token_hex(8)}"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write aside, fsync, rename: the file is whole or absent. OutputUnwritable when the disk says no."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp makes files private to the owner; a finished piece gets the usual rights.
-            Path(aside).chmod(0o644)
-            Path(aside).replace(path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputUnwritable(
-            str(path),
-            f"cannot be written ({error.strerror or error}).",
-            "Free some space, or choose a folder that you may write to.",
-        ) from error
 
 
 @dataclass(frozen=True)

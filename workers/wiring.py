@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from retrieval.embedder import PixelEmbedder, TextEmbedder
-from retrieval.library import PictureLibrary
-
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
 from interleaf import __version__
 from interleaf.errors import InvalidBrief, PictureMissing
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
+from retrieval.embedder import PixelEmbedder, TextEmbedder
+from retrieval.library import PictureLibrary
 from workers.intake import Material
 from workers.run_folder import RunFolder
 from workers.settings import Settings

@@ -10,6 +10,7 @@ from interleaf import approot
 from interleaf.brief_file import brief_from, read_brief
 from interleaf.errors import CompositionFailed, InvalidBrief, NeedsInput
 from interleaf.schema import Article, Block, Brief, Event, Figure, Report, Run
+from interleaf.whole_file import write_whole
 
 if TYPE_CHECKING:
     from workers.wiring import PictureShelf
@@ -57,16 +58,13 @@ class ComposedArticle:
 
     def save(self, path: str | Path, theme: str | None = None) -> Path:
         """Write `path`; its ending says the format: .html, .zip (Markdown with pictures), .json."""
-        from workers.run_folder import write_atomically
-
         path = Path(path)
         kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
         if kind is None:
             known = ", ".join(sorted(FORMAT_OF_SUFFIX))
             raise InvalidBrief("path", f"{path.name!r} names no known format.", f"End it with one of: {known}.")
         if kind == "json":
-            write_atomically(path, self.document_json())
-            return path
+            return write_whole(path, self.document_json())
         from templates.press import export_file
 
         return export_file(self.document, self._pictures, kind, path, theme or self._theme)

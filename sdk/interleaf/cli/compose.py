@@ -178,28 +178,31 @@ def _answer(approve: bool, cancel: bool, file: Path | None) -> Any:
 
 def _check_formats(formats: tuple[str, ...], theme: str) -> None:
     from interleaf import approot
+    from interleaf.errors import Unsupported
 
     approot.enter()
-    from templates.press import check_formats
+    from templates.press import format_of, themes
 
-    check_formats(formats, theme)
+    for name in formats:
+        format_of(name)
+    if theme not in themes():
+        raise Unsupported("theme", f"there is no theme {theme!r}.", f"Choose one of: {', '.join(themes())}.")
 
 
 def _check_writable(out: Path) -> None:
-    """Refuse before the work begins, not after it."""
-    from interleaf import approot
+    """Refuse before the work begins, not after it; leave nothing behind."""
+    from interleaf.whole_file import write_whole
 
-    approot.enter()
-    from workers.run_folder import write_atomically
-
-    existed = out.exists()
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     probe = out / ".interleaf-probe"
     try:
-        write_atomically(probe, b"")
+        write_whole(probe, b"")
     finally:
-        probe.unlink(missing_ok=True) if out.is_dir() else None
-        if not existed and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
+        if out.is_dir():
+            probe.unlink(missing_ok=True)
+        for folder in missing:
+            if folder.is_dir():
+                folder.rmdir()
 
 
 @contextmanager
@@ -243,7 +246,8 @@ def _shown(silent: bool) -> Iterator[Any]:
                 done = max(event.share_done or 0.0, progress.tasks[rows[event.stage]].completed)
                 progress.update(rows[event.stage], completed=done, note=note)
             elif event.kind == "stage_finished" and event.stage != "draft":
-                progress.update(rows[event.stage], completed=1.0, **({"note": note} if note else {}))
+                row = progress.tasks[rows[event.stage]]
+                progress.update(rows[event.stage], completed=1.0, note=note or row.fields["note"])
 
         yield live
 

@@ -31,9 +31,6 @@ def schema(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        from interleaf import approot
+        from interleaf.whole_file import write_whole
 
-        approot.enter()
-        from workers.run_folder import write_atomically
-
-        write_atomically(out, text.encode())
+        write_whole(out, text.encode())

@@ -1,0 +1,66 @@
+"""Whole file: appears complete or not at all: written aside, flushed to the disk, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from interleaf.errors import OutputUnwritable
+
+__all__ = ["write_whole"]
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, or name another output folder.",
+    errno.EDQUOT: "Free some of your quota, or name another output folder.",
+    errno.EACCES: "Give yourself the right to write there, or name another output folder.",
+    errno.EPERM: "Give yourself the right to write there, or name another output folder.",
+    errno.EROFS: "The disk is read-only; name another output folder.",
+    errno.ENOTDIR: "A file stands where a folder is needed; name another output folder.",
+    errno.EEXIST: "A file stands where a folder is needed; name another output folder.",
+    errno.EISDIR: "A folder stands where the file should go; move it away.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write `content` to `path`, making its folder. What stood there before stays until the new file is complete.
+
+    OutputUnwritable when the folder cannot be written or the disk is full; nothing half-written is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".interleaf-", suffix=".part", dir=path.parent)
+        aside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp gives 0600; a page is meant to be read and served.
+            aside.chmod(0o644)
+            aside.replace(path)
+        except BaseException:  # an interrupt too must not leave the part behind
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror or error})."
+        remedy = _REMEDIES.get(error.errno or 0, "Name another output folder.")
+        raise OutputUnwritable(str(path), problem, remedy) from error
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last through a power cut, where the system can (Windows cannot open a folder)."""
+    flags = getattr(os, "O_DIRECTORY", None)
+    if flags is None:
+        return
+    handle = os.open(folder, os.O_RDONLY | flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
