@@ -1,0 +1,234 @@
+"""Phrase: a heading taken from the text itself: its most characteristic words, in their form and order.
+
+A candidate stands between function words and punctuation, or joins two such groups by a link ("the bridges of
+the valley"). It never begins or ends with a function word, so that no clause is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from agents.function_words import CJK_FUNCTION_CHARS, KOREAN_ENDINGS, LINKS, NOUN_CUES, function_words
+from agents.sentence import word_spans
+from interleaf.text import fold_space, is_cjk
+
+__all__ = ["Phrase", "find_phrase"]
+
+MAX_WORDS = 6
+MAX_PART_WORDS = 3  # of words in a row without a link
+MAX_CJK_CHARS = 14
+MAX_READ_CHARS = 40_000  # of a section; its subject is named long before
+
+_HIDDEN = re.compile(
+    r"\]\([^()\n]{0,2000}\)|`[^`\n]{0,500}`|https?://\S{1,2000}|<[^<>\n]{1,500}>|\S{1,200}@\S{1,200}|\[\^[^\]\n]{1,100}\]"
+)
+_WORD = re.compile(r"[^\W_]+(?:['’\-‐·.][^\W\d_]+|[’'](?=\s))*")
+_KANJI_OR_KATAKANA = re.compile(
+    r"[々\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff]{2,12}(?:の[々\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff]{2,8})?"
+)
+_HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_LAST_WORD = re.compile(r"([^\W\d_]+)['’]?\s*$")
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """`text` as a heading; it stands in `texts[index][start:end]`, but for a capital at its beginning.
+    `index` is -1 when the texts hold no usable phrase and the first words of the first text were taken."""
+
+    text: str
+    index: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    words: tuple[str, ...]  # folded words that mean something
+    index: int
+    start: int
+    end: int
+    whole: bool  # stands as a whole group of words, not as a part of a longer one
+    cued: bool  # stands after a word that announces a noun ("the", "of")
+
+
+def find_phrase(texts: Sequence[str], background: Sequence[str], language: str, avoid: Iterable[str] = ()) -> Phrase:
+    """The phrase that names what `texts` are about and the rest of `background` is not. Phrases whose words
+    all stand in one of `avoid` (the title, the headings above) are passed over where another is left."""
+    candidates = list(_candidates(texts, language))
+    own = Counter(word for c in candidates for word in c.words if c.whole)
+    everywhere = Counter(word for c in _candidates(background, language) if c.whole for word in c.words)
+    said = [set(_folded_words(text)) for text in avoid if text]
+    repeats = Counter(c.words for c in candidates)
+    scored: dict[tuple[str, ...], tuple[float, int]] = {}
+    cued = {c.words for c in candidates if c.cued}
+    for number, candidate in enumerate(candidates):
+        score = _score(candidate, own, everywhere, repeats[candidate.words], len(background), candidate.words in cued)
+        if any(set(candidate.words) <= words for words in said):
+            score *= 0.05
+        elif any(words and words <= set(candidate.words) for words in said):
+            score *= 0.5
+        best = scored.get(candidate.words)
+        if best is None or score > best[0]:
+            scored[candidate.words] = (score, number)
+    if not scored:
+        return _opening_words(texts)
+    _, number = min(scored.values(), key=lambda pair: (-round(pair[0], 9), pair[1]))
+    chosen = candidates[number]
+    written = fold_space(texts[chosen.index][chosen.start : chosen.end])
+    return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
+
+
+def _score(candidate: _Candidate, own: Counter[str], everywhere: Counter[str], repeats: int, background: int) -> float:
+    total = 0.0
+    for word in candidate.words:
+        inside, overall = own[word] or 1, max(everywhere[word], own[word] or 1)
+        rarity = math.log((background + 2) / (min(overall, background) + 1)) + 0.3
+        total += (inside / (overall + 0.5)) * math.log1p(inside) * rarity
+    n = len(candidate.words)
+    score = total / math.sqrt(n + 0.5) * (1 + math.log(repeats))
+    score *= {1: 0.6, 2: 1.2, 3: 1.1}.get(n, 0.8)
+    score *= 1.0 if cued else 0.5
+    if repeats == 1 and not (candidate.whole and cued):
+        score *= 0.3  # words that only happen to stand together
+    # Texts name their subject early.
+    return score * (1.3 if candidate.index == 0 else 1.0) * (1.15 if candidate.start < 200 else 1.0)
+
+
+def _folded_words(text: str) -> list[str]:
+    return [m.group().casefold() for m in _WORD.finditer(text)] if not is_cjk(text) else list(text)
+
+
+def _candidates(texts: Sequence[str], language: str) -> Iterator[_Candidate]:
+    left = MAX_READ_CHARS
+    for index, text in enumerate(texts):
+        read = text[: max(0, left)]
+        left -= len(read)
+        shown = _HIDDEN.sub(lambda m: "|" * len(m.group()), read)
+        if is_cjk(shown):
+            yield from _cjk_candidates(shown, index, language)
+        else:
+            yield from _spaced_candidates(shown, index, language)
+        if left <= 0:
+            return
+
+
+def _cjk_candidates(text: str, index: int, language: str) -> Iterator[_Candidate]:
+    if language.startswith("ja") or re.search("[\u3041-\u3096]", text):
+        for found in _KANJI_OR_KATAKANA.finditer(text):
+            parts = tuple(found.group().split("の"))
+            yield _Candidate(parts, index, found.start(), found.end(), whole=True, cued=True)
+        return
+    group: list[tuple[int, int]] = []
+    for start, end in [*word_spans(text, language), (len(text), len(text))]:
+        word = text[start:end]
+        means = len(word) >= 2 and not (word[0] in CJK_FUNCTION_CHARS and word[-1] in CJK_FUNCTION_CHARS)
+        joined = bool(group) and start == group[-1][1]
+        if group and (not means or not joined or end - group[0][0] > MAX_CJK_CHARS):
+            yield from _cjk_group(text, group, index)
+            group = []
+        if means and not word.isdigit() and start < end:
+            group.append((start, end))
+
+
+def _cjk_group(text: str, group: list[tuple[int, int]], index: int) -> Iterator[_Candidate]:
+    for size in {min(len(group), 1), min(len(group), 2), min(len(group), 3)}:
+        for k in range(len(group) - size + 1):
+            part = group[k : k + size]
+            words = tuple(text[a:b] for a, b in part)
+            if words[0][0] in CJK_FUNCTION_CHARS or words[-1][-1] in CJK_FUNCTION_CHARS:
+                continue
+            yield _Candidate(words, index, part[0][0], part[-1][1], whole=size == len(group), cued=True)
+
+
+def _spaced_candidates(text: str, index: int, language: str) -> Iterator[_Candidate]:
+    stops = function_words(language)
+    english, german = language.startswith("en"), language.startswith("de")
+    groups: list[tuple[list[re.Match[str]], bool]] = []  # words in a row; whether a link follows at once
+    group: list[re.Match[str]] = []
+    pending_link = False
+    last_end = 0
+
+    def close(link: bool) -> None:
+        nonlocal group
+        if group:
+            groups.append((group, link))
+            group = []
+        elif groups and not link:
+            groups[-1] = (groups[-1][0], False)
+
+    for word in _WORD.finditer(text):
+        between = text[last_end : word.start()]
+        last_end = word.end()
+        folded = word.group().casefold()
+        breaks = between.strip() != "" or (not between and word.start() > 0)
+        if breaks:
+            close(link=False)
+            pending_link = False
+        if folded in stops or not any(c.isalpha() for c in folded):
+            # "of", "the" in "bridges of the valley" keep the phrase open; any other function word ends it.
+            is_link = folded in LINKS and (bool(group) or pending_link)
+            close(link=is_link)
+            pending_link = is_link
+            continue
+        if english and group and _verb_like(folded):
+            close(link=False)
+            pending_link = False
+            continue
+        group.append(word)
+        pending_link = False
+    close(link=False)
+    for k, (words, linked) in enumerate(groups):
+        yield from _from_group(text, words, index, german)
+        if linked and k + 1 < len(groups):
+            following = groups[k + 1][0]
+            if len(words) <= MAX_PART_WORDS and len(following) <= MAX_PART_WORDS:
+                both = [*words, *following]
+                if both[-1].start() - both[0].start() < 80 and len(both) <= MAX_WORDS:
+                    yield from _made(text, both, index, german, whole=True)
+
+
+def _from_group(text: str, words: list[re.Match[str]], index: int, german: bool) -> Iterator[_Candidate]:
+    if len(words) <= MAX_PART_WORDS:
+        yield from _made(text, words, index, german, whole=True)
+    for size in (1, 2, 3):
+        # A part of a longer row counts when the text repeats it: "tight junctions" in "tight junctions form".
+        for k in range(len(words) - size + 1 if size < len(words) <= 12 else 0):
+            yield from _made(text, words[k : k + size], index, german, whole=False)
+
+
+def _made(text: str, words: list[re.Match[str]], index: int, german: bool, whole: bool) -> Iterator[_Candidate]:
+    start, end = words[0].start(), words[-1].end()
+    last = words[-1].group()
+    if german and not last[0].isupper():
+        return  # a German noun is written with a capital
+    if last.casefold().endswith("ly") or len(last) < 3 or (len(words) == 1 and len(last) < 4):
+        return
+    if _HANGUL.search(last):
+        for ending in KOREAN_ENDINGS:
+            if last.endswith(ending) and len(last) - len(ending) >= 2:
+                end -= len(ending)
+                break
+    opener = _LAST_WORD.search(text, max(0, start - 24), start)
+    cued = opener is not None and opener.group(1).casefold() in NOUN_CUES
+    folded = tuple(w.group().casefold() for w in words)
+    yield _Candidate(folded, index, start, end, whole=whole, cued=cued)
+
+
+def _verb_like(word: str) -> bool:
+    """English words that, after a noun, are almost always a verb or an adverb."""
+    return len(word) > 4 and (word.endswith(("ed", "ly")) and not word.endswith(("eed", "family")))
+
+
+def _opening_words(texts: Sequence[str]) -> Phrase:
+    """When nothing else is left: the first words of the first text that has any."""
+    for text in texts:
+        words = fold_space(_HIDDEN.sub(" ", text)).strip("*_#>-• ")
+        if words:
+            cut = words[:60] if is_cjk(words) else " ".join(words.split()[:5])
+            head = re.split(r"[.!?。！？,，;；:：]", cut)[0].strip()[: MAX_CJK_CHARS if is_cjk(words) else 60]
+            return Phrase(head or cut, -1, 0, 0)
+    return Phrase("", -1, 0, 0)
