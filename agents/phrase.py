@@ -82,7 +82,9 @@ def find_phrase(texts: Sequence[str], background: Sequence[str], language: str, 
     return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
 
 
-def _score(candidate: _Candidate, own: Counter[str], everywhere: Counter[str], repeats: int, background: int) -> float:
+def _score(
+    candidate: _Candidate, own: Counter[str], everywhere: Counter[str], repeats: int, background: int, cued: bool
+) -> float:
     total = 0.0
     for word in candidate.words:
         inside, overall = own[word] or 1, max(everywhere[word], own[word] or 1)
