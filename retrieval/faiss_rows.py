@@ -1,0 +1,143 @@
+"""FAISS rows: vectors by position 0..N-1, searched by inner product, flat or through an HNSW graph.
+
+The only file that touches faiss; its errors leave it as IndexUnusable. faiss aborts the process rather
+than raising when a mapped index is written to, and reads whatever a file says: so a mapped index is
+loaded into memory before it is changed, and a file reaches `open` only after its hash was checked
+(snapshot.py). Letters: N rows, D width, Q queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import faiss as _typed_faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from interleaf.errors import IndexUnusable
+from retrieval.nearest import Numbers, Vectors
+
+__all__ = ["FaissRows", "Kind"]
+
+# The wheel's type stubs lack a good part of what the module has.
+faiss: Any = _typed_faiss
+
+Kind = Literal["flat", "hnsw"]
+
+# Measured in benchmarks/index.py, written down in docs/decisions/index-kind.md.
+LINKS: Final = 20  # M of HNSW: 2 M links per row on the ground floor
+BUILD_EFFORT: Final = 80  # efConstruction
+FIRST_EFFORT: Final = 32  # efSearch until it is measured
+_QUANTIZER: Final = "SQfp16"
+
+
+class FaissRows:
+    """Rows that are appended and searched, never moved; which of them count is the caller's matter."""
+
+    def __init__(self, index: Any, path: Path | None = None) -> None:
+        self._index = index
+        self._path = path  # set while the rows are mapped from this file
+
+    @classmethod
+    def empty(cls, kind: Kind, dimension: int) -> FaissRows:
+        """No rows yet."""
+        with _translated("index"):
+            if kind == "flat":
+                return cls(faiss.IndexFlatIP(dimension))
+            index = faiss.index_factory(dimension, f"HNSW{LINKS},{_QUANTIZER}", faiss.METRIC_INNER_PRODUCT)
+            index.hnsw.efConstruction, index.hnsw.efSearch = BUILD_EFFORT, FIRST_EFFORT
+            return cls(index)
+
+    @classmethod
+    def open(cls, path: Path, mapped: bool) -> FaissRows:
+        """Rows of a file that `write` wrote and whose hash is checked. `mapped`: pages are read when touched."""
+        with _translated(path.name):
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        if not isinstance(index, faiss.IndexFlat | faiss.IndexHNSWSQ):
+            raise IndexUnusable(path.name, f"holds a {type(index).__name__}.", "Delete it: it is built again.")
+        return cls(index, path if mapped else None)
+
+    @property
+    def kind(self) -> Kind:
+        return "flat" if isinstance(self._index, faiss.IndexFlat) else "hnsw"
+
+    @property
+    def dimension(self) -> int:
+        return int(self._index.d)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def effort(self) -> int:
+        """How many rows a graph search keeps in view (efSearch): more is slower and finds more."""
+        return 0 if self.kind == "flat" else int(self._index.hnsw.efSearch)
+
+    @effort.setter
+    def effort(self, value: int) -> None:
+        if self.kind == "hnsw":
+            self._index.hnsw.efSearch = value
+
+    def append(self, rows: Vectors) -> None:
+        """Take (N, D) checked rows in at the next positions."""
+        with _translated("index"):
+            if self._path is not None:
+                # Not read from the file again: another process may have put a newer one there.
+                self._index, self._path = faiss.deserialize_index(faiss.serialize_index(self._index)), None
+            if not self._index.is_trained:
+                self._index.train(rows)  # a half-precision quantizer learns nothing; faiss wants to be asked
+            self._index.add(rows)
+
+    def search(
+        self, queries: Vectors, k: int, bits: NDArray[np.uint8] | None = None, effort: int | None = None
+    ) -> tuple[Vectors, Numbers]:
+        """(Q, k) scores and positions, best first, -1 where there was nothing.
+
+        `bits`: only rows whose bit is set (one bit a row, lowest first); `effort`: for this search only."""
+        with _translated("index"):
+            if bits is None and effort is None:
+                scores, places = self._index.search(queries, k)
+                return scores, places
+            selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+            if self.kind == "flat":
+                parameters = faiss.SearchParameters(sel=selector)
+            else:
+                parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=effort or self.effort)
+            scores, places = self._index.search(queries, k, params=parameters)
+            return scores, places
+
+    def rows(self, positions: Numbers) -> Vectors:
+        """(len(positions), D) rows as they are kept: flat ones exactly, graph ones to half precision."""
+        if self.kind == "flat":
+            return np.asarray(self._matrix()[positions])
+        with _translated("index"):
+            return np.asarray(self._index.storage.reconstruct_batch(np.ascontiguousarray(positions)))
+
+    def write(self, path: Path) -> None:
+        """Write the rows to a file."""
+        with _translated(path.name):
+            faiss.write_index(self._index, str(path))
+
+    def _matrix(self) -> Vectors:
+        """(N, D) view of flat rows; valid until the next `append`."""
+        if not len(self):
+            return np.zeros((0, self.dimension), np.float32)
+        flat = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self.dimension)
+        return np.asarray(flat).reshape(len(self), self.dimension)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """faiss's errors as IndexUnusable: RuntimeError from C++, bare AssertionError and ValueError from its wrapper."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError, TypeError, OSError) as error:
+        reason = str(error).strip().split("\n", 1)[0][-300:] or type(error).__name__
+        raise IndexUnusable(name, f"faiss cannot use it ({reason}).", "Delete the file: it is built again.") from error
+    except MemoryError as error:
+        raise IndexUnusable(
+            name, "there is not enough memory for it.", "Close something, or split the library."
+        ) from error

@@ -1,0 +1,325 @@
+"""Index: numbered unit vectors under FAISS; exact while that is fast, then an HNSW graph of measured recall.
+
+Rows are only ever appended. A removed number is a row that no longer counts: invisible at once, its row kept
+until more than 30 % are like that, when `tidy` builds anew. A graph is published only with the recall that was
+measured against exact search; one that cannot reach it is given up for the exact kind.
+Letters: N rows, D width, Q queries.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interleaf.errors import IndexUnusable, RetrievalError
+from retrieval.faiss_rows import FaissRows, Kind
+from retrieval.nearest import (
+    Neighbours,
+    Numbers,
+    Vectors,
+    best,
+    checked_numbers,
+    checked_queries,
+    checked_rows,
+    rounded,
+)
+from retrieval.recall import K, Recall, probes, recall_at
+from retrieval.snapshot import Header, Snapshot, read_snapshot, write_snapshot
+
+__all__ = ["BuildReport", "VectorIndex", "kind_for"]
+
+_log = logging.getLogger(__name__)
+
+# Exact up to this many numbers read for one query (N × D): about 5 ms on one core. Measured in benchmarks/index.py.
+EXACT_MAX_SCALARS: Final = 16_000_000
+DEAD_SHARE: Final = 0.3
+RECALL_NEAR: Final = 0.99
+RECALL_FAR: Final = 0.98
+EFFORTS: Final = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+PROBES: Final = 128
+PROBE_ROWS: Final = 4_096
+REMEASURE_GROWTH: Final = 1.5
+# Where a filter lets fewer through than this share, or this many, all of them are compared instead.
+EXACT_SHARE: Final = 0.05
+EXACT_ALLOWED: Final = 4_096
+MAPPED_FROM_BYTES: Final = 1 << 25
+BLOCK_ROWS: Final = 8_192
+_MAX_SWAPS: Final = 5
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What was built: `recall` is the share of the ten exact nearest found (1.0 where search is exact)."""
+
+    kind: Kind
+    count: int
+    effort: int
+    recall: Recall
+
+
+def kind_for(count: int, dimension: int) -> Kind:
+    """The kind of index for so many vectors of this width."""
+    return "flat" if count * dimension <= EXACT_MAX_SCALARS else "hnsw"
+
+
+class VectorIndex:
+    """See nearest.py for the contract. One writer; searches may run beside one another, not beside a change."""
+
+    def __init__(self, dimension: int, encoder: str = "", encoder_sha256: str = "") -> None:
+        self._encoder, self._encoder_sha256 = encoder, encoder_sha256
+        self._numbers: Numbers = np.zeros(0, np.int64)  # (N,) by position
+        self._counted: NDArray[np.bool_] = np.zeros(0, bool)  # (N,) by position
+        # (positions by rising number, those numbers); None: they rise as they stand
+        self._order: tuple[Numbers, Numbers] | None = None
+        self._bits: NDArray[np.uint8] | None = None  # `_counted`, packed at the first search after a change
+        self._dead = 0
+        self._rows = FaissRows.empty("flat", dimension)
+        self._exact_only = False  # a graph was tried and did not reach its recall
+        self._measured_rows = 0
+        self.report = BuildReport("flat", 0, 0, Recall(1.0, 1.0))
+
+    @classmethod
+    def open(cls, path: Path, encoder: str, encoder_sha256: str) -> VectorIndex:
+        """The index that `save` wrote. IndexUnusable when it is damaged or another encoder made it."""
+        for _ in range(_MAX_SWAPS):
+            snapshot = read_snapshot(path)
+            header = snapshot.header
+            if (header.encoder, header.encoder_sha256) != (encoder, encoder_sha256):
+                raise IndexUnusable(
+                    path.name,
+                    f"was made by the encoder {header.encoder} ({header.encoder_sha256[:12]}), "
+                    f"not by {encoder} ({encoder_sha256[:12]}).",
+                    "Build it again with this encoder, or choose the other one: their vectors do not compare.",
+                )
+            rows = FaissRows.open(path, mapped=header.faiss_bytes >= MAPPED_FROM_BYTES)
+            if snapshot.unchanged():
+                return cls._from_snapshot(snapshot, rows)
+        raise IndexUnusable(path.name, "is being replaced again and again.", "Let the other process finish.")
+
+    @classmethod
+    def _from_snapshot(cls, snapshot: Snapshot, rows: FaissRows) -> VectorIndex:
+        header = snapshot.header
+        if (rows.kind, rows.dimension, len(rows)) != (header.kind, header.dimension, header.rows):
+            raise IndexUnusable(
+                snapshot.path.name, "its header and its rows disagree.", "Delete it: it is built again."
+            )
+        index = cls(header.dimension, header.encoder, header.encoder_sha256)
+        index._rows, index._numbers, index._counted = rows, snapshot.numbers, snapshot.counted
+        index._dead = header.rows - header.count
+        index._sort()
+        rows.effort = header.effort
+        index._measured_rows = header.measured_rows
+        recall = Recall(header.recall_near, header.recall_far)
+        index.report = BuildReport(rows.kind, header.count, header.effort, recall)
+        return index
+
+    @property
+    def dimension(self) -> int:
+        return self._rows.dimension
+
+    @property
+    def kind(self) -> Kind:
+        """`flat` (exact) or `hnsw` (a graph with the recall that `report` states)."""
+        return self._rows.kind
+
+    @property
+    def dead(self) -> int:
+        """How many rows are kept that count no more."""
+        return self._dead
+
+    def __len__(self) -> int:
+        return len(self._numbers) - self._dead
+
+    def numbers(self) -> Numbers:
+        return np.sort(self._numbers[self._counted])
+
+    def add(self, numbers: Numbers, vectors: Vectors) -> None:
+        """See nearest.py. Crossing the size where exact search is slow builds the graph, which takes a while."""
+        numbers, vectors = checked_rows(numbers, vectors, self.dimension)
+        if (known := self._positions(numbers) >= 0).any():
+            raise RetrievalError("numbers", f"{int(numbers[known][0])} is in the index already.", "Remove it first.")
+        if not len(numbers):
+            return
+        wanted = kind_for(len(self) + len(numbers), self.dimension)
+        if self.kind == "flat" and wanted == "hnsw" and not self._exact_only:
+            kept = np.flatnonzero(self._counted)
+            self._build(
+                np.concatenate([self._numbers[kept], numbers]), np.concatenate([self._rows.rows(kept), vectors])
+            )
+            return
+        self._rows.append(vectors)
+        self._numbers = np.concatenate([self._numbers, numbers])
+        self._counted = np.concatenate([self._counted, np.ones(len(numbers), bool)])
+        self._sort()
+        if self.kind == "hnsw" and len(self._numbers) > REMEASURE_GROWTH * self._measured_rows:
+            self._measure(None)
+        self.report = BuildReport(self.kind, len(self), self._rows.effort, self.report.recall)
+
+    def remove(self, numbers: Numbers) -> int:
+        positions = self._positions(np.unique(checked_numbers(numbers)))
+        positions = positions[positions >= 0]
+        self._counted[positions] = False
+        self._dead, self._bits = self._dead + len(positions), None
+        return len(positions)
+
+    def tidy(self) -> bool:
+        """Build anew when more than 30 % of the rows count no more, or the other kind fits; whether it did."""
+        wanted = "flat" if self._exact_only else kind_for(len(self), self.dimension)
+        if self._dead <= DEAD_SHARE * len(self._numbers) and (self.kind == wanted or self.kind == "hnsw"):
+            return False
+        kept = np.flatnonzero(self._counted)
+        self._build(self._numbers[kept], self._rows.rows(kept))
+        return True
+
+    def search(self, vectors: Vectors, k: int, allowed: Numbers | None = None) -> list[Neighbours]:
+        queries = checked_queries(vectors, self.dimension)
+        counted, total = (self._counted, len(self)) if allowed is None else self._allowed(allowed)
+        k = min(k, total)
+        if k <= 0 or not len(queries):
+            return [Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in queries]
+        rows = len(self._numbers)
+        if self.kind == "flat":
+            # faiss answers many queries at once by one matrix product, but not under a filter.
+            if total < rows and len(queries) > 2:
+                return self._compare(queries, k, np.flatnonzero(counted))
+        elif total <= max(EXACT_ALLOWED, EXACT_SHARE * rows):
+            return self._compare(queries, k, np.flatnonzero(counted))
+        # A graph walk meets every row, counted or not: under a filter it has to go on for longer.
+        effort = None
+        if self.kind == "hnsw" and (total < rows or k > self._rows.effort // 2):
+            effort = int(max(self._rows.effort, 2 * k) * min(8.0, rows / total))
+        bits = None
+        if total < rows:
+            if allowed is None and self._bits is None:
+                self._bits = np.packbits(counted, bitorder="little")
+            bits = self._bits if allowed is None else np.packbits(counted, bitorder="little")
+        scores, places = self._rows.search(queries, k, bits, effort)
+        return self._neighbours(queries, k, scores, places, counted)
+
+    def vectors(self, numbers: Numbers) -> Vectors:
+        positions = self._positions(checked_numbers(numbers))
+        if (positions < 0).any():
+            raise RetrievalError("numbers", "one of them is not in the index.", "Ask for numbers that are there.")
+        return self._rows.rows(positions)
+
+    def save(self, path: Path) -> None:
+        """Write the whole index to `path` (aside, fsync, rename). OutputUnwritable when that is impossible."""
+        recall = self.report.recall
+        header = Header(
+            encoder=self._encoder,
+            encoder_sha256=self._encoder_sha256,
+            dimension=self.dimension,
+            kind=self.kind,
+            rows=len(self._numbers),
+            count=len(self),
+            effort=self._rows.effort,
+            recall_near=recall.near,
+            recall_far=recall.far,
+            measured_rows=self._measured_rows,
+            faiss_bytes=0,
+        )
+        write_snapshot(path, header, self._rows.write, self._numbers, self._counted)
+
+    # Inside
+
+    def _build(self, numbers: Numbers, vectors: Vectors) -> None:
+        """Replace everything by these rows, in the kind that fits their number."""
+        kind: Kind = "flat" if self._exact_only else kind_for(len(numbers), self.dimension)
+        rows = FaissRows.empty(kind, self.dimension)
+        rows.append(vectors)
+        self._rows, self._numbers, self._counted, self._dead = rows, numbers, np.ones(len(numbers), bool), 0
+        self._sort()
+        self.report = BuildReport(kind, len(self), rows.effort, Recall(1.0, 1.0))
+        if kind == "hnsw" and not self._measure(vectors):
+            self._exact_only = True
+            self._build(numbers, vectors)
+
+    def _measure(self, vectors: Vectors | None) -> bool:
+        """Find the least effort that reaches the recall, against exact search over `vectors` (None: the kept rows)."""
+        counted = np.flatnonzero(self._counted)
+        sample = counted[:: max(1, len(counted) // PROBE_ROWS)]
+        near, far = probes(self._rows.rows(sample) if vectors is None else vectors[sample], PROBES)
+        queries = np.concatenate([near, far])
+        truth = self._compare(queries, K, counted, vectors)
+        for effort in EFFORTS:
+            self._rows.effort = effort
+            found = self.search(queries, K)
+            recall = Recall(recall_at(found[:PROBES], truth[:PROBES]), recall_at(found[PROBES:], truth[PROBES:]))
+            if recall.meets(RECALL_NEAR, RECALL_FAR):
+                break
+        self._measured_rows = len(self._numbers)
+        self.report = BuildReport(self.kind, len(self), effort, recall)
+        said = (len(self), effort, recall.near, recall.far)
+        if not recall.meets(RECALL_NEAR, RECALL_FAR):
+            _log.warning("index of %d vectors: recall@10 at effort %d is %.3f near, %.3f far: exact instead", *said)
+            return False
+        _log.info("index of %d vectors: effort %d, recall@10 %.3f near, %.3f far", *said)
+        return True
+
+    def _compare(self, queries: Vectors, k: int, positions: Numbers, rows: Vectors | None = None) -> list[Neighbours]:
+        """The k best by comparing every one of these positions, a block of rows at a time."""
+        found: list[list[Neighbours]] = [[] for _ in queries]
+        for start in range(0, len(positions), BLOCK_ROWS):
+            block = positions[start : start + BLOCK_ROWS]
+            scores = queries @ (self._rows.rows(block) if rows is None else rows[block]).T  # (Q, block)
+            for one, row in zip(found, scores, strict=True):
+                one.append(best(self._numbers[block], row, k))
+        return [best(np.concatenate([n.numbers for n in f]), np.concatenate([n.scores for n in f]), k) for f in found]
+
+    def _neighbours(
+        self, queries: Vectors, k: int, scores: Vectors, places: Numbers, counted: NDArray[np.bool_]
+    ) -> list[Neighbours]:
+        """faiss's table as neighbours; a query that the graph left short is answered by comparing all."""
+        scores = rounded(scores)
+        if int(places.min()) >= 0 and bool((scores[:, 1:] < scores[:, :-1]).all()):  # full, and nothing ties
+            return [Neighbours(n, s) for n, s in zip(self._numbers[places], scores, strict=True)]
+        found = [best(self._numbers[p[p >= 0]], s[p >= 0], k) for s, p in zip(scores, places, strict=True)]
+        short = [q for q, one in enumerate(found) if len(one.numbers) < k]
+        if short:
+            for q, one in zip(short, self._compare(queries[short], k, np.flatnonzero(counted)), strict=True):
+                found[q] = one
+        return found
+
+    def _allowed(self, allowed: Numbers) -> tuple[NDArray[np.bool_], int]:
+        """(which positions may be found, how many)."""
+        mask = np.zeros(len(self._numbers), bool)
+        positions = self._positions(np.unique(checked_numbers(allowed)))
+        mask[positions[positions >= 0]] = True
+        return mask, int(mask.sum())
+
+    def _positions(self, numbers: Numbers) -> Numbers:
+        """(len(numbers),) positions of counted rows, -1 for numbers that are not there."""
+        found = np.full(len(numbers), -1, np.int64)
+        for positions in self._same_number(numbers):
+            hit = (positions >= 0) & self._counted[positions]
+            found[hit] = positions[hit]
+        return found
+
+    def _same_number(self, numbers: Numbers) -> Iterator[Numbers]:
+        """Positions that hold these numbers: a number that was removed and added again stands at several."""
+        positions, ordered = (None, self._numbers) if self._order is None else self._order
+        if not len(ordered):
+            return
+        at = np.searchsorted(ordered, numbers, side="left")
+        while True:
+            inside = np.minimum(at, len(ordered) - 1)
+            hit = (at < len(ordered)) & (ordered[inside] == numbers)
+            if not hit.any():
+                return
+            yield np.where(hit, inside if positions is None else positions[inside], -1)
+            at = at + 1
+
+    def _sort(self) -> None:
+        """Bring what depends on numbers and counted rows up to date after a change of rows."""
+        self._bits = None
+        if bool((np.diff(self._numbers) > 0).all()):
+            self._order = None
+        else:
+            order = np.argsort(self._numbers, kind="stable")
+            self._order = order, self._numbers[order]

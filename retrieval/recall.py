@@ -1,0 +1,64 @@
+"""Recall: how much of what exact search finds an index finds too, on queries made for the purpose.
+
+Two kinds of query, for they behave differently: `near` ones lie close to kept vectors (a caption asked
+for again in other words); `far` ones lie between them (a paragraph about several things), where an
+approximate index loses most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from retrieval.nearest import Neighbours, Vectors
+
+__all__ = ["Recall", "probes", "recall_at"]
+
+K: Final = 10
+_SEED: Final = 20_240_229
+_NEAR_NOISE: Final = 0.5  # length of the noise beside a unit vector: a cosine of about 0.9
+_FAR_NOISE: Final = 0.7
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Shares in 0..1 of the ten exact nearest that were found."""
+
+    near: float
+    far: float
+
+    def meets(self, near: float, far: float) -> bool:
+        """Whether both are reached."""
+        return self.near >= near and self.far >= far
+
+
+def probes(rows: Vectors, count: int) -> tuple[Vectors, Vectors]:
+    """(near (count, D), far (count, D)) unit queries made from kept rows (N, D); the same rows give the same."""
+    random = np.random.default_rng(_SEED)
+    dimension = rows.shape[1]
+
+    def noise(length: float) -> Vectors:
+        drawn = random.standard_normal((count, dimension)).astype(np.float32)
+        return drawn * np.float32(length / np.sqrt(dimension))
+
+    near = rows[random.integers(0, len(rows), count)] + noise(_NEAR_NOISE)
+    far = rows[random.integers(0, len(rows), count)] + rows[random.integers(0, len(rows), count)] + noise(_FAR_NOISE)
+    return _unit(near), _unit(far)
+
+
+def recall_at(found: Sequence[Neighbours], truth: Sequence[Neighbours]) -> float:
+    """Mean share of the true neighbours' numbers among the found; 1.0 when there is nothing to find."""
+    shares = [
+        len(np.intersect1d(f.numbers, t.numbers)) / len(t.numbers)
+        for f, t in zip(found, truth, strict=True)
+        if len(t.numbers)
+    ]
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _unit(rows: Vectors) -> Vectors:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, np.float32(1e-12)), dtype=np.float32)
