@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from interleaf.errors import InvalidBrief, LibraryBusy, PictureMissing, Unsupported
+from interleaf.errors import InvalidBrief, LibraryBusy, PictureMissing, PictureUnreadable, Unsupported
 from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
 from interleaf.text import clean_line
 from retrieval.catalog import Catalog, Vectors
+from retrieval.decode import decode
 from retrieval.ingest import Dedupe, Ingest, IngestProgress, IngestReport
 from retrieval.metadata import PictureMetadata, from_mapping
 from retrieval.offers import Offers, offered, offered_described
@@ -162,6 +163,19 @@ class PictureLibrary:
     def ids_beginning(self, prefix: str, limit: int = 10) -> tuple[str, ...]:
         """Sorted ids that begin with `prefix`."""
         return tuple(self._catalog.ids_beginning(prefix, limit))
+
+    @property
+    def searches_pixels(self) -> bool:
+        """Whether pictures can be found by another picture: a picture encoder is configured."""
+        return self._pixel_embedder is not None
+
+    def id_of_file(self, path: Path) -> str:
+        """The id under which the library has the pixels of a file. PictureMissing when it has not."""
+        offers = offered([path])
+        if len(offers.offers) != 1:
+            reason = offers.refused[0].reason if offers.refused else "it is not one picture."
+            raise PictureUnreadable(str(path), reason, "Name one picture file, or a picture's id.")
+        return self._catalog.picture(decode(offers.offers[0].read(), path.name).id).id
 
     def pixels_path(self, picture_id: str) -> Path:
         """The file with a picture's pixels, safe to open. PictureMissing when there is none."""

@@ -37,14 +37,14 @@ def make_embedder(settings: Settings) -> TextEmbedder:
     )
 
 
-def open_library(settings: Settings, root: Path | None = None, embedder: Embedder | None = None) -> PictureLibrary:
-    """The person's picture library, ready to search."""
+def open_library(
+    settings: Settings, root: Path | None = None, embedder: Embedder | None = None, *, create: bool = True
+) -> PictureLibrary:
+    """The person's picture library, ready to search. RetrievalError when it is not there and `create` is false."""
     pixels = (
         PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads) if settings.pixel_encoder else None
     )
-    return PictureLibrary.open(
-        root or settings.library_dir, embedder=embedder or make_embedder(settings), pixel_embedder=pixels
-    )
+    return PictureLibrary.open(root or settings.library_dir, embedder or make_embedder(settings), pixels, create)
 
 
 def make_writer(name: str, embedder: Embedder) -> Writer:
