@@ -16,12 +16,13 @@ from agents.function_words import CJK_FUNCTION_CHARS, KOREAN_ENDINGS, LINKS, NOU
 from agents.sentence import word_spans
 from interleaf.text import fold_space, is_cjk
 
-__all__ = ["Phrase", "find_phrase"]
+__all__ = ["Phrase", "PhraseFinder", "find_phrase"]
 
 MAX_WORDS = 6
 MAX_PART_WORDS = 3  # of words in a row without a link
 MAX_CJK_CHARS = 14
-MAX_READ_CHARS = 40_000  # of a section; its subject is named long before
+MAX_READ_CHARS = 30_000  # of a section; its subject is named long before
+MAX_BACKGROUND_CHARS = 400_000
 
 _HIDDEN = re.compile(
     r"\]\([^()\n]{0,2000}\)|`[^`\n]{0,500}`|https?://\S{1,2000}|<[^<>\n]{1,500}>|\S{1,200}@\S{1,200}|\[\^[^\]\n]{1,100}\]"
@@ -55,31 +56,56 @@ class _Candidate:
     cued: bool  # stands after a word that announces a noun ("the", "of")
 
 
+class PhraseFinder:
+    """Finds headings for the sections of one piece; `background` is all of its text, read once."""
+
+    def __init__(self, background: Sequence[str], language: str) -> None:
+        self._language = language
+        self._background_texts = len(background)
+        self._everywhere = Counter(
+            word for c in _candidates(background, language, MAX_BACKGROUND_CHARS) if c.whole for word in c.words
+        )
+
+    def find(self, texts: Sequence[str], avoid: Iterable[str] = ()) -> Phrase:
+        """The phrase that names what `texts` are about and the rest of the piece is not. Phrases whose words all
+        stand in one of `avoid` (the title, the headings above) are passed over where another is left."""
+        candidates = list(_candidates(texts, self._language, MAX_READ_CHARS))
+        own = Counter(word for c in candidates for word in c.words if c.whole)
+        repeats = Counter(c.words for c in candidates)
+        cued = {c.words for c in candidates if c.cued}
+        parts = _parts_of_longer(repeats)
+        said = [words for words in (set(_folded_words(text)) for text in avoid) if words]
+        best: tuple[float, int] | None = None
+        for number, candidate in enumerate(candidates):
+            words = candidate.words
+            if words in parts:
+                continue
+            score = _score(candidate, own, self._everywhere, repeats[words], self._background_texts, words in cued)
+            if any(set(words) <= known for known in said):
+                score *= 0.05
+            elif any(known <= set(words) for known in said):
+                score *= 0.5
+            if best is None or score > best[0] * (1 + 1e-9):
+                best = (score, number)
+        if best is None:
+            return _opening_words(texts)
+        chosen = candidates[best[1]]
+        written = fold_space(texts[chosen.index][chosen.start : chosen.end])
+        return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
+
+
 def find_phrase(texts: Sequence[str], background: Sequence[str], language: str, avoid: Iterable[str] = ()) -> Phrase:
-    """The phrase that names what `texts` are about and the rest of `background` is not. Phrases whose words
-    all stand in one of `avoid` (the title, the headings above) are passed over where another is left."""
-    candidates = list(_candidates(texts, language))
-    own = Counter(word for c in candidates for word in c.words if c.whole)
-    everywhere = Counter(word for c in _candidates(background, language) if c.whole for word in c.words)
-    said = [set(_folded_words(text)) for text in avoid if text]
-    repeats = Counter(c.words for c in candidates)
-    scored: dict[tuple[str, ...], tuple[float, int]] = {}
-    cued = {c.words for c in candidates if c.cued}
-    for number, candidate in enumerate(candidates):
-        score = _score(candidate, own, everywhere, repeats[candidate.words], len(background), candidate.words in cued)
-        if any(set(candidate.words) <= words for words in said):
-            score *= 0.05
-        elif any(words and words <= set(candidate.words) for words in said):
-            score *= 0.5
-        best = scored.get(candidate.words)
-        if best is None or score > best[0]:
-            scored[candidate.words] = (score, number)
-    if not scored:
-        return _opening_words(texts)
-    _, number = min(scored.values(), key=lambda pair: (-round(pair[0], 9), pair[1]))
-    chosen = candidates[number]
-    written = fold_space(texts[chosen.index][chosen.start : chosen.end])
-    return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
+    """`PhraseFinder(background, language).find(texts, avoid)`, for a single heading."""
+    return PhraseFinder(background, language).find(texts, avoid)
+
+
+def _parts_of_longer(repeats: Counter[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Phrases that nearly always stand within a longer repeated one: "white blood" in "white blood cells"."""
+    parts: set[tuple[str, ...]] = set()
+    for words, count in repeats.items():
+        if len(words) == 3 and count >= 2:
+            parts |= {part for part in (words[:2], words[1:]) if count >= 0.6 * repeats[part]}
+    return parts
 
 
 def _score(
@@ -104,8 +130,7 @@ def _folded_words(text: str) -> list[str]:
     return [m.group().casefold() for m in _WORD.finditer(text)] if not is_cjk(text) else list(text)
 
 
-def _candidates(texts: Sequence[str], language: str) -> Iterator[_Candidate]:
-    left = MAX_READ_CHARS
+def _candidates(texts: Sequence[str], language: str, left: int) -> Iterator[_Candidate]:
     for index, text in enumerate(texts):
         read = text[: max(0, left)]
         left -= len(read)

@@ -19,7 +19,7 @@ import numpy as np
 
 from agents.context import Embedder
 from agents.gap import MEASURES, Passage, Table, measure_gaps
-from agents.phrase import find_phrase
+from agents.phrase import PhraseFinder
 
 __all__ = ["Boundary", "TopicModel", "boundary_gaps", "load_topic_model", "segment"]
 
@@ -97,12 +97,13 @@ def segment(blocks: Sequence[Passage], title: str, language: str, embedder: Embe
     follows, in the text's own words. The first segment needs no heading: it opens the piece."""
     gaps = boundary_gaps(blocks, embedder)
     texts = [block.text for block in blocks if block.kind != "code"]
+    finder = PhraseFinder(texts, language)
     edges = (0, *gaps, len(blocks))
     used: list[str] = [title]
     found = []
     for low, high in pairwise(edges[1:]):
         own = [block.text for block in blocks[low:high] if block.kind != "code"]
-        heading = find_phrase(own, texts, language, avoid=used)
+        heading = finder.find(own, avoid=used)
         used.append(heading.text)
         found.append(Boundary(k=low, level=2, heading=heading.text))
     return tuple(found)
