@@ -16,35 +16,15 @@ from agents.extractive import ExtractiveWriter
 from interleaf import __version__
 from interleaf.errors import InvalidBrief, PictureMissing
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
-from retrieval.embedder import PixelEmbedder, TextEmbedder
 from retrieval.library import PictureLibrary
 from workers.intake import Material
 from workers.run_folder import RunFolder
 from workers.settings import Settings
+from workers.shelf import make_embedder, open_library
 
 __all__ = ["brief_sha256", "make_embedder", "make_writer", "open_context", "open_library"]
 
 WRITERS = ("extractive",)
-
-
-def make_embedder(settings: Settings) -> TextEmbedder:
-    """The text encoder that the settings name; its weights are loaded at the first `encode`."""
-    return TextEmbedder(
-        settings.encoder,
-        allow_downloads=settings.downloads,
-        threads=settings.threads or None,
-        stamp_dir=settings.home / "cache",
-    )
-
-
-def open_library(
-    settings: Settings, root: Path | None = None, embedder: Embedder | None = None, *, create: bool = True
-) -> PictureLibrary:
-    """The person's picture library, ready to search. RetrievalError when it is not there and `create` is false."""
-    pixels = (
-        PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads) if settings.pixel_encoder else None
-    )
-    return PictureLibrary.open(root or settings.library_dir, embedder or make_embedder(settings), pixels, create)
 
 
 def make_writer(name: str, embedder: Embedder) -> Writer:

@@ -250,7 +250,7 @@ def _opened(folder: Path | None, create: bool = False) -> Iterator[PictureLibrar
 
     approot.enter()
     from workers.settings import settings
-    from workers.wiring import open_library
+    from workers.shelf import open_library
 
     with open_library(settings(), folder.absolute() if folder else None, create=create) as library:
         yield library

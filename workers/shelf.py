@@ -1,0 +1,31 @@
+"""Shelf: the person's picture library with its encoders; the part of the wiring that needs no workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval.embedder import PixelEmbedder, TextEmbedder
+from retrieval.library import PictureLibrary, TextEncoder
+from workers.settings import Settings
+
+__all__ = ["make_embedder", "open_library"]
+
+
+def make_embedder(settings: Settings) -> TextEmbedder:
+    """The text encoder that the settings name; its weights are loaded at the first `encode`."""
+    return TextEmbedder(
+        settings.encoder,
+        allow_downloads=settings.downloads,
+        threads=settings.threads or None,
+        stamp_dir=settings.home / "cache",
+    )
+
+
+def open_library(
+    settings: Settings, root: Path | None = None, embedder: TextEncoder | None = None, *, create: bool = True
+) -> PictureLibrary:
+    """The person's picture library, ready to search. RetrievalError when it is not there and `create` is false."""
+    pixels = (
+        PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads) if settings.pixel_encoder else None
+    )
+    return PictureLibrary.open(root or settings.library_dir, embedder or make_embedder(settings), pixels, create)
