@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from agents.pronoun import OPENERS
 
-__all__ = ["leans_back", "points_at_figure", "points_elsewhere"]
+__all__ = ["introduces_next", "leans_back", "points_at_figure", "points_elsewhere"]
 
 MAX_HEAD_CHARS = 160
 _MARKS = re.compile(r"^[\s\"'“„«‘「『（(\[*_>¿¡—–\-…]+")
@@ -230,3 +230,25 @@ def points_at_figure(sentence: str) -> bool:
 def points_elsewhere(sentence: str) -> bool:
     """Whether it points at a table, page, chapter or passage that a new piece may not have."""
     return bool(_ELSEWHERE.search(sentence))
+
+
+# --- introducing ---------------------------------------------------------------------------------------------
+_COLON_END = re.compile(r"[:：][\s*_\"'”’)\]]*$")
+_AS_FOLLOWS = re.compile(
+    r"\b(?:as follows|the following(?: \w+){0,3}|(?:shown|listed|given) below|looks? like this|like this|like so)"
+    r"|\b(?:wie folgt|folgendermaßen|folgende[smnr]?(?: \w+){0,3}|so aus)"
+    r"|\b(?:comme suit|suivante?s?|ci-dessous|que voici)"
+    r"|\b(?:siguientes?|como sigue|a continuación|así)"
+    r"|如下(?:所示)?|以下(?:几|幾)?|下面|下列|以下|下記|次の(?:よう|とおり|通り|コード|コマンド|手順|表)|こんな(?:感じ|具合|風)"
+    r"|このように|(?:다음과 같|다음의?|아래와 같|아래의?)",
+    re.I,
+)
+MAX_TAIL_CHARS = 60
+
+
+def introduces_next(sentence: str, *, before_whole: bool) -> bool:
+    """Whether the sentence has no sense without what follows it: it ends with a colon, or, before a list, table,
+    quotation, code or picture (`before_whole`), its end says that something follows."""
+    if _COLON_END.search(sentence):
+        return True
+    return before_whole and bool(_AS_FOLLOWS.search(sentence[-MAX_TAIL_CHARS:]))

@@ -104,12 +104,15 @@ def _choose(
     looked_at = _shortlist(units, usable, query, wanted)
     short = [units[k] for k in looked_at]
     values = unit_values(short, query, embedder, task.language)
+    # A whole block may be most of a section only where there is not enough beside it.
+    beside = sum(units[k].words for k in looked_at if usable[k] and units[k].words <= MAX_WHOLE_SHARE * wanted)
+    largest = MAX_WHOLE_SHARE * wanted if beside >= wanted else wanted * (1 + MAX_WHOLE_SHARE)
     items: list[Item] = []
     for at, k in enumerate(looked_at):
         unit = units[k]
         follows = unit.follows and at > 0 and looked_at[at - 1] == k - 1
         same_paragraph = follows and units[k - 1].paragraph == unit.paragraph
-        too_large = unit.is_whole and unit.words > MAX_WHOLE_SHARE * wanted
+        too_large = unit.is_whole and unit.words > largest
         items.append(
             Item(
                 weight=unit.words,

@@ -10,6 +10,8 @@ __all__ = ["fit_lengths"]
 
 # A section this much below its budget has told all that its sources hold.
 EXHAUSTED_SHARE = 0.93
+# A section this much above its budget is held up by what cannot be cut: a list, a table.
+STIFF_SHARE = 1.07
 # A section is sent back only for a change that a reader could notice.
 MIN_CHANGE_WORDS = 3
 MIN_SECTION_WORDS = 12
@@ -20,7 +22,7 @@ def fit_lengths(outline: Outline, words: Mapping[int, int], wanted: int) -> tupl
 
     `words` has each drafted section's words by its index; `wanted` is the length of the whole piece. What is
     too much or missing is shared out over the sections that can still give it, by their length; a section
-    that fell short of its budget keeps what it has. Nothing to draft again when no section can change.
+    that fell short of its budget has no more to say, and one far above it cannot be cut. Nothing to draft again when no section can change.
     """
     if wanted <= 0:
         raise ValueError(f"wanted is {wanted}; a piece has at least one word")
@@ -31,7 +33,8 @@ def fit_lengths(outline: Outline, words: Mapping[int, int], wanted: int) -> tupl
         # Without a budget the section has already said everything.
         open_ = [i for i in order if (b := budgets[i]) is not None and words[i] >= EXHAUSTED_SHARE * b]
     else:
-        open_ = [i for i in order if words[i] > MIN_SECTION_WORDS]
+        large = [i for i in order if words[i] > MIN_SECTION_WORDS]
+        open_ = [i for i in large if (b := budgets[i]) is None or words[i] <= STIFF_SHARE * b] or large
     targets = _shared_out(words, open_, missing)
     again = tuple(
         i

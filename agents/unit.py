@@ -6,12 +6,11 @@ a sentence that ends with a colon needs what it introduces, and the reverse.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from agents.coreference import leans_back, points_at_figure, points_elsewhere
+from agents.coreference import introduces_next, leans_back, points_at_figure, points_elsewhere
 from agents.document import SourceBlock, SourceDocument, read_document
 from agents.redundancy import Shingles, shingles
 from agents.sentence import split_sentences
@@ -23,7 +22,6 @@ __all__ = ["Unit", "outline_units"]
 # Sentences within an open quotation or bracket stay together, up to this many characters.
 MAX_JOINED_CHARS = 900
 
-_COLON_END = re.compile(r"[:：][\s*_\"'”’)\]]*$")
 _PAIRS = {"“": "”", "«": "»", "「": "」", "『": "』", "(": ")", "（": "）", "[": "]", "【": "】"}
 _OPENERS_GERMAN = {"„": "“", "»": "«", "‚": "‘"}
 
@@ -54,6 +52,7 @@ class Unit:
     points_at_figure: bool = False
     points_elsewhere: bool = False
     near_picture: bool = False
+    is_closed: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -137,68 +136,64 @@ def _settle(claimed: list[list[_Claim]]) -> list[list[_Claim]]:
     return [[c for c in claims if owner[c.key] == section] for section, claims in enumerate(claimed)]
 
 
-def _section_units(claims: Sequence[_Claim], heading: SourceSpan | None, language: str) -> Iterator[Unit]:
+def _section_units(claims: Sequence[_Claim], heading: SourceSpan | None, language: str) -> list[Unit]:
     """Units of one section in the order of its material."""
+    units: list[Unit] = []
     numbers: dict[str, dict[int, int]] = {}
     last: tuple[str, int] | None = None
-    sub: SourceBlock | None = None
-    fresh: SourceBlock | None = None  # a sub-heading under which nothing has stood yet
-    waiting: list[Unit] = []  # the last unit, held back until it is known what follows it
+    under: SourceBlock | None = None
+    fresh: SourceBlock | None = None  # the sub-heading right above
     for number, claim in enumerate(claims):
-        document, block = claim.document, claim.block
-        source_id = claim.span.source_id
-        index = numbers.setdefault(source_id, {b.span.start: i for i, b in enumerate(document.blocks)})
-        here = index[block.span.start]
-        connected = last is not None and last == (source_id, here - 1)
+        document, block, source_id = claim.document, claim.block, claim.span.source_id
+        here = numbers.setdefault(source_id, {b.span.start: i for i, b in enumerate(document.blocks)})[block.span.start]
+        connected = last == (source_id, here - 1)
         last = (source_id, here)
         if block.kind == "image":
-            if not connected and waiting:
-                last = None
+            last = last if connected else None
+            if connected and units:
+                units[-1] = _before_other(units[-1])
             continue
         if block.kind == "heading":
             is_own = heading is not None and heading.source_id == source_id and _overlap(heading, block.span)
-            sub = fresh = None if is_own else block
-            yield from _released(waiting, None)
+            under = fresh = None if is_own else block
+            last = None
             continue
-        under_heading = here > 0 and document.blocks[here - 1].kind == "heading"
         near_picture = _near_picture(document, here)
-        follows = connected and not under_heading and bool(waiting)
         if block.kind == "paragraph":
-            units = list(_sentences(claim, number, language, near_picture))
+            found = list(_sentences(claim, number, language, near_picture))
         else:
-            units = [_whole(claim, number, near_picture)]
-        for k, unit in enumerate(units):
-            joined = follows if k == 0 else True
-            unit = replace(unit, follows=joined, under=sub)
-            if unit.is_whole:
-                introduced = bool(waiting) and joined and bool(_COLON_END.search(waiting[0].text))
-                by_text = joined and unit.block.kind != "quote"
-                unit = replace(
+            found = [_whole(claim, number, near_picture, fresh)]
+        for k, unit in enumerate(found):
+            follows = k > 0 or (connected and bool(units))
+            if units and not follows:
+                units[-1] = _before_other(units[-1])
+            introduced = follows and _introduces(units[-1], unit)
+            if introduced:
+                units[-1] = replace(units[-1], needs_next=True, is_orphan=False)
+            by_text = unit.is_whole and unit.block.kind != "quote"
+            units.append(
+                replace(
                     unit,
-                    needs_previous=introduced or by_text,
-                    heading=fresh if under_heading and fresh is not None else None,
+                    follows=follows,
+                    needs_previous=follows and (introduced or by_text or unit.leans),
+                    under=under,
                 )
-                if unit.heading is not None:
-                    unit = replace(unit, words=unit.words + count_words(unit.heading.text))
-            elif unit.leans:
-                unit = replace(unit, needs_previous=joined)
-            if waiting and joined and _COLON_END.search(waiting[0].text) and not waiting[0].is_whole:
-                unit = replace(unit, needs_previous=True)
-            yield from _released(waiting, unit)
-            waiting.append(unit)
-            fresh = None
-    yield from _released(waiting, None)
+            )
+        fresh = None
+    if units:
+        units[-1] = _before_other(units[-1])
+    return units
 
 
-def _released(waiting: list[Unit], after: Unit | None) -> Iterator[Unit]:
-    """The unit held back, now that it is known what follows it."""
-    if not waiting:
-        return
-    unit = waiting.pop()
-    if not unit.is_whole and _COLON_END.search(unit.text):
-        introduces = after is not None and after.follows
-        unit = replace(unit, needs_next=introduces, is_orphan=not introduces)
-    yield unit
+def _introduces(unit: Unit, after: Unit) -> bool:
+    return not unit.is_whole and introduces_next(unit.text, before_whole=after.is_whole)
+
+
+def _before_other(unit: Unit) -> Unit:
+    """The last unit before a heading, a picture or another place: what it would introduce is not there."""
+    if unit.is_whole or not introduces_next(unit.text, before_whole=True):
+        return unit
+    return replace(unit, is_orphan=True)
 
 
 def _overlap(a: SourceSpan, b: SourceSpan) -> bool:
@@ -210,17 +205,19 @@ def _near_picture(document: SourceDocument, index: int) -> bool:
     return any(b.kind == "image" or b.images for b in document.blocks[low:high])
 
 
-def _whole(claim: _Claim, number: int, near_picture: bool) -> Unit:
+def _whole(claim: _Claim, number: int, near_picture: bool, heading: SourceBlock | None) -> Unit:
+    """A block that survives whole; `heading` stands right above it and is its only introduction."""
     block = claim.block
     return Unit(
         block=block,
         is_markdown=claim.document.source.media_type == "text/markdown",
         parts=(),
         text=block.text,
-        words=count_words(block.text),
+        words=count_words(block.text) + (count_words(heading.text) if heading is not None else 0),
         paragraph=number,
         place_in_paragraph=0,
         follows=False,
+        heading=heading,
         near_picture=near_picture,
     )
 
@@ -248,6 +245,7 @@ def _sentences(claim: _Claim, number: int, language: str, near_picture: bool) ->
             points_at_figure=points_at_figure(said),
             points_elsewhere=points_elsewhere(said),
             near_picture=near_picture,
+            is_closed=_is_closed(said),
         )
         place += 1
 

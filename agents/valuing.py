@@ -37,6 +37,7 @@ ELSEWHERE_LOSS = 0.3
 QUESTION_LOSS = 0.1
 LEANING_START_LOSS = 0.45
 CODE_LOSS = 0.15
+UNCLOSED_LOSS = 0.35
 # Similarity to a better unit from which on a unit is worth less.
 NOVELTY_FROM = 0.45
 NOVELTY_LOSS = 0.6
@@ -155,6 +156,8 @@ def _losses(unit: Unit) -> float:
         loss += QUESTION_LOSS
     if unit.leans and not unit.needs_previous:
         loss += LEANING_START_LOSS
+    if not unit.is_closed:
+        loss += UNCLOSED_LOSS
     if unit.block.kind in ("code", "table"):
         loss += CODE_LOSS
     return loss
