@@ -28,174 +28,27 @@ MAX_SUBJECT_CHARS = 600
 # A cosine of MiniLM below the first has nothing to do with the subject, above the second it is about it.
 SENSE_FLOOR, SENSE_CEILING = 0.10, 0.65
 
-_COMMAND_WORDS = frozenset(
-    [
-        "write",
-        "writing",
-        "written",
-        "compose",
-        "create",
-        "make",
-        "produce",
-        "draft",
-        "prepare",
-        "generate",
-        "give",
-        "tell",
-        "explain",
-        "describe",
-        "summarise",
-        "summarize",
-        "please",
-        "article",
-        "articles",
-        "piece",
-        "text",
-        "texts",
-        "essay",
-        "post",
-        "blog",
-        "page",
-        "webpage",
-        "report",
-        "story",
-        "overview",
-        "summary",
-        "introduction",
-        "guide",
-        "note",
-        "notes",
-        "source",
-        "sources",
-        "material",
-        "document",
-        "documents",
-        "file",
-        "files",
-        "folder",
-        "picture",
-        "pictures",
-        "photo",
-        "photos",
-        "image",
-        "images",
-        "illustrated",
-        "illustrate",
-        "illustrations",
-        "short",
-        "long",
-        "brief",
-        "detailed",
-        "clear",
-        "readable",
-        "words",
-        "word",
-        "length",
-        "everything",
-        "interesting",
-        "about",
-        "from",
-        "using",
-        "based",
-        "following",
-        "attached",
-        "given",
-        "provided",
-        "topic",
-        "subject",
-        "entitled",
-        "titled",
-        "called",
-        "reader",
-        "readers",
-        "general",
-        "public",
-        "style",
-        "tone",
-        "english",
-        "german",
-        "french",
-        "spanish",
-        "chinese",
-        "japanese",
-        "korean",
-        "schreibe",
-        "schreib",
-        "schreiben",
-        "verfasse",
-        "verfassen",
-        "erstelle",
-        "erstellen",
-        "artikel",
-        "text",
-        "beitrag",
-        "bericht",
-        "aufsatz",
-        "geschichte",
-        "notizen",
-        "quellen",
-        "unterlagen",
-        "material",
-        "bilder",
-        "bildern",
-        "fotos",
-        "bebilderten",
-        "bebilderter",
-        "illustrierten",
-        "bitte",
-        "kurz",
-        "kurzen",
-        "langen",
-        "wörter",
-        "wörtern",
-        "thema",
-        "écris",
-        "écrivez",
-        "écrire",
-        "rédige",
-        "rédigez",
-        "rédiger",
-        "article",
-        "texte",
-        "récit",
-        "notes",
-        "sources",
-        "documents",
-        "images",
-        "photos",
-        "illustré",
-        "illustrée",
-        "court",
-        "long",
-        "mots",
-        "sujet",
-        "veuillez",
-        "escribe",
-        "escriba",
-        "escribir",
-        "redacta",
-        "redacte",
-        "redactar",
-        "artículo",
-        "texto",
-        "notas",
-        "fuentes",
-        "documentos",
-        "imágenes",
-        "fotos",
-        "ilustrado",
-        "ilustrada",
-        "breve",
-        "largo",
-        "palabras",
-        "tema",
-    ]
-) - {"geschichte", "story"}
+_COMMANDS = """
+write writing written compose create make produce draft prepare generate give tell explain describe summarise summarize
+please article articles piece text texts essay post blog page webpage report overview summary introduction guide note
+notes source sources material document documents file files folder picture pictures photo photos image images
+illustrated illustrate illustrations short long brief detailed clear readable words word length everything interesting
+about from using based following attached given provided topic subject entitled titled called reader readers general
+public style tone
+schreibe schreib schreiben verfasse verfassen erstelle erstellen artikel text beitrag bericht aufsatz notizen quellen
+unterlagen material bilder bildern fotos bebilderten bebilderter illustrierten bitte kurz kurzen langen wörter wörtern
+écris écrivez écrire rédige rédigez rédiger article texte récit notes sources documents images photos illustré illustrée
+court long mots sujet veuillez
+escribe escriba escribir redacta redacte redactar artículo texto notas fuentes documentos imágenes fotos ilustrado
+ilustrada breve largo palabras tema
+"""
+_COMMAND_WORDS = frozenset(_COMMANDS.split())
+_POSSESSIVE = re.compile(r"['’]s\b")
 _CJK_COMMANDS = re.compile(
     "请|請|帮我|幫我|给我|給我|撰写|编写|写作|写成|写出|[写寫]|一[篇份]|图文并茂|圖文並茂|有插图|带图|关于|關於|有关|介绍|介紹|根据|根據|基于|"
     "这些|這些|笔记|筆記|资料|資料|材料|素材|文章|短文|图片|圖片|照片|的内容|字左右|字|"
     "について|に関する|関する|記事|文章|作成して|作成|書いて|書け|まとめて|ください|下さい|これらの|この|メモ|ノート|資料|写真|画像|付き|もとに|基づいて|から|"
-    "에\\s?대한|에\\s?관한|대해|기사를?|글을?|작성해|써\\s?주세요|써\\s?줘|주세요|노트|메모|자료|사진|바탕으로|이\\s"
+    "에\\s?대한|에\\s?관한|대해|기사를?|글을?|작성해|써\\s?주세요|써\\s?줘|주세요|노트|메모|자료|사진|(?:을|를)?\\s?바탕으로|이\\s"
 )
 
 
@@ -215,7 +68,8 @@ def subject_of(instruction: str) -> str:
 def subject_terms(instruction: str) -> tuple[str, ...]:
     """The index terms of the subject, each once, without function words."""
     stops = function_words("")
-    return tuple(dict.fromkeys(t for t in content_terms(subject_of(instruction)) if t not in stops))
+    subject = _POSSESSIVE.sub("", subject_of(instruction))
+    return tuple(dict.fromkeys(t for t in content_terms(subject) if t not in stops))
 
 
 def lexical_relevance(terms: Sequence[str], lexicon: Lexicon) -> Table:
