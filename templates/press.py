@@ -12,9 +12,9 @@ from pathlib import Path
 
 from interleaf.errors import Unsupported, shown
 from interleaf.schema import Article
+from interleaf.whole_file import write_whole
 from templates.html import render_html
 from templates.markdown_bundle import render_bundle
-from templates.output import write_whole
 from templates.picture_file import PictureFiles
 from templates.theme import themes
 
