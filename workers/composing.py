@@ -19,7 +19,7 @@ from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
 from interleaf.schema import Article, Brief, Event
 from interleaf.whole_file import write_whole
-from workers.intake import read_material, take_in
+from workers.intake import Material, read_material, take_in
 from workers.run_folder import RunFolder
 from workers.settings import Settings
 from workers.wiring import open_context

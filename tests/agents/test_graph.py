@@ -183,6 +183,10 @@ def test_what_a_review_drops_is_gone_and_what_it_notes_is_told(tmp_path: Path) -
     assert "rather long" in [w.message for w in article.report.warnings]
 
 
+def _lines(log: Path) -> int:
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on_and_gives_the_same_article(tmp_path: Path) -> None:
     """kill -9 of a real process, again and again; the checkpoints make it one article, the undisturbed one."""
@@ -190,9 +194,7 @@ def test_killed_at_random_moments_it_goes_on_and_gives_the_same_article(tmp_path
     command = [sys.executable, str(ROOT / "tests" / "agents" / "run_graph.py")]
     calm = tmp_path / "calm"
     calm.mkdir()
-    began = time.monotonic()
     subprocess.run([*command, str(calm), "7"], check=True, env=environment, timeout=120)
-    whole_s = time.monotonic() - began
     expected = (calm / "article.json").read_bytes()
 
     moments = random.Random(11)
@@ -200,21 +202,24 @@ def test_killed_at_random_moments_it_goes_on_and_gives_the_same_article(tmp_path
     for trial in range(3):
         folder = tmp_path / f"killed{trial}"
         folder.mkdir()
+        log = folder / "calls.log"
         kills = 0
         while not (folder / "article.json").exists():
             process = subprocess.Popen([*command, str(folder), "7"], env=environment, stderr=subprocess.PIPE)
-            # Start-up takes most of the time: aim at the working part, wherever this machine has it.
-            patience_s = whole_s * moments.uniform(0.5, 1.1) if kills < 6 else 120
-            try:
-                _, said = process.communicate(timeout=patience_s)
-                assert process.returncode == 0, said.decode()
-            except subprocess.TimeoutExpired:
+            if kills < 4:
+                # A moment of the work, wherever this machine is slow: some sections on, and a little later.
+                aim = _lines(log) + moments.randint(0, 3)
+                while process.poll() is None and _lines(log) < aim:
+                    time.sleep(0.002)
+                time.sleep(moments.uniform(0.0, 0.3))
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
                 kills += 1
+            else:
+                _, said = process.communicate(timeout=120)
+                assert process.returncode == 0, said.decode()
         all_kills += kills
         assert (folder / "article.json").read_bytes() == expected
-        drafted = (folder / "calls.log").read_text(encoding="utf-8").split()
-        # At most the two sections under way are drafted again after each kill; finished ones are kept.
-        assert len(drafted) <= len(run_graph.SUBJECTS) + 2 * kills
+        # What is drafted again after a kill: two under way, and one finished in the very moment; the rest is kept.
+        assert _lines(log) <= len(run_graph.SUBJECTS) + 3 * kills
     assert all_kills >= 3, "the test must have killed something"
