@@ -22,7 +22,8 @@ def fit_lengths(outline: Outline, words: Mapping[int, int], wanted: int) -> tupl
 
     `words` has each drafted section's words by its index; `wanted` is the length of the whole piece. What is
     too much or missing is shared out over the sections that can still give it, by their length; a section
-    that fell short of its budget has no more to say, and one far above it cannot be cut. Nothing to draft again when no section can change.
+    that fell short of its budget has no more to say, and one far above it cannot be cut. Nothing to draft
+    again when no section can change.
     """
     if wanted <= 0:
         raise ValueError(f"wanted is {wanted}; a piece has at least one word")
