@@ -47,6 +47,8 @@ PILLOW_ERRORS: Final = (
 # Pillow's own limit is one per process and lower than ours; above ours, its warning is an error.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# Damaged EXIF is expected from strangers; a person is told of the picture, not of the block.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 @dataclass(frozen=True)

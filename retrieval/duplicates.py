@@ -35,9 +35,9 @@ _STEPS: Final = (0.04, 0.02, 0.01, 0.005)
 _MOVES: Final = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 1, 1), (1, 0, 1, 0), (0, 1, 0, 1))
 # Of the close comparison, all on the scale 0..255: differences everywhere, and in the worst place.
 _MEAN_LIMIT: Final = 5.0
-_PLACE_LIMIT: Final = 12.0
-_PLACE_FLOOR: Final = 3.0
-_PLACE_PER_MEAN: Final = 5.0
+_PLACE_LIMIT: Final = 13.0
+_PLACE_FLOOR: Final = 6.0
+_PLACE_PER_MEAN: Final = 6.0
 
 Pixels = NDArray[np.float32]
 Crop = tuple[float, float, float, float]

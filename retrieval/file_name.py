@@ -21,7 +21,7 @@ _MACHINE: Final = re.compile(
     r"bildschirmfoto|screen ?shot|whatsapp image|signal|fb img|received|snapchat|untitled|unnamed|unbenannt|"
     r"download|clipboard|figure|fig|abb|abbildung|bild|foto|slide|page|frame|thumb|thumbnail|output|temp|tmp|"
     r"capture|p|r|dsc0?|cimg|sam|hpim|kimg|wp|n|图片|图像|截图|截屏|スクリーンショット|画像|写真)"
-    r"[\s\d.:xX()at]*(?:am|pm|hdr|edited|edit|copy|bearbeitet|kopie|final|large|small|min)?[\s\d()]*",
+    r"[\s\d.:xX()]*(?:(?:at|from|um|vom)[\s\d.:]*)?(?:am|pm|hdr|edited|edit|copy|bearbeitet|kopie|final|large|small|min)?[\s\d()]*",
     re.I,
 )
 _HEX: Final = re.compile(r"(?=.*\d)[0-9a-f]{8,}", re.I)
@@ -34,7 +34,7 @@ _LAST_NUMBER: Final = re.compile(r"\s+(?:0\d{0,4}|\d{5,}|\(\d{1,4}\)|copy|\(copy
 def caption_from_name(name: str) -> str:
     """`old-harbour_bridge 02.jpg` → `old harbour bridge`; empty for `IMG_2031.jpg`, hashes and numbers."""
     stem = PurePosixPath(name.replace("\\", "/")).name[:MAX_NAME_CHARS]
-    stem = stem.rpartition(".")[0] or stem
+    stem = stem.rpartition(".")[0] if "." in stem else stem
     text = unicodedata.normalize("NFC", unquote(stem, errors="replace"))
     text = clean_line(re.sub(r"[_+\-‐‑–—~.]+", " ", text))
     if _MACHINE.fullmatch(text):
