@@ -76,9 +76,12 @@ class PictureFile:
         scaled = self._scaled(width_px)
         data = b""
         if self._graphic:
-            data = _encoded(scaled, "WEBP", lossless=True, quality=40, method=3)
+            # Scaling blurs a drawing's few colours into thousands that nobody sees and everybody carries.
+            few = self._few_colours() if scaled is not self._image else 0
+            flat = scaled.quantize(min(256, 2 * few), dither=Image.Dither.NONE).convert("RGB") if few else scaled
+            data = _encoded(flat, "WEBP", lossless=True, quality=40, method=3)
         if not data or len(data) > LOSSLESS_BYTES_PER_PX * scaled.width * scaled.height:
-            data = _encoded(scaled, "WEBP", quality=PAGE_LOSSY_QUALITY, method=3)
+            data = _encoded(scaled, "WEBP", quality=PAGE_LOSSY_QUALITY, method=2)
         return Rendition(scaled.width, scaled.height, "webp", data)
 
     def for_bundle(self, max_width_px: int) -> Rendition:
@@ -88,6 +91,10 @@ class PictureFile:
             return Rendition(scaled.width, scaled.height, "png", _encoded(scaled, "PNG", optimize=True))
         data = _encoded(scaled, "JPEG", quality=BUNDLE_JPEG_QUALITY, optimize=True, progressive=True)
         return Rendition(scaled.width, scaled.height, "jpeg", data)
+
+    def _few_colours(self) -> int:
+        """How many colours the picture has, 0 when they are more than 256."""
+        return len(self._image.getcolors(256) or ())
 
     def _scaled(self, width_px: int) -> Image.Image:
         if width_px >= self.width_px:
