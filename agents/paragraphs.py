@@ -96,7 +96,8 @@ def _merge(runs: Sequence[_Run], *, is_all: bool) -> list[_Run]:
 
 
 def _may_join(one: _Run, other: _Run, *, is_all: bool) -> bool:
-    if one.is_whole or other.is_whole or one.units[-1].needs_next:
+    if one.is_whole or other.is_whole or one.units[-1].needs_next or other.units[-1].needs_next:
+        # What introduces a list stands by itself above it.
         return False
     last, first = one.units[-1], other.units[0]
     if last.block.span.source_id != first.block.span.source_id or last.under is not first.under:

@@ -35,13 +35,20 @@ def shingles(text: str) -> Shingles:
 
 
 def similarity(a: Shingles, b: Shingles) -> float:
-    """Share of the smaller one's shingles that both have, 0 where one says much more than the other."""
-    small, large = sorted((len(a), len(b)))
-    if small == 0:
+    """Share of the smaller one's shingles that both have; 0 where one says much more than the other, or where
+    they differ in a number: the tenth arch is not the eleventh."""
+    if len(a) > len(b):
+        a, b = b, a
+    if not a:
         return 0.0
-    if small < MIN_SHINGLES or large > small * MAX_LENGTH_RATIO:
+    if len(a) < MIN_SHINGLES or len(b) > len(a) * MAX_LENGTH_RATIO:
         return 1.0 if a == b else 0.0
-    return len(a & b) / small
+    share = len(a & b) / len(a)
+    return share if share == 0.0 or _numbers(a) <= _numbers(b) else 0.0
+
+
+def _numbers(sentence: Shingles) -> frozenset[str]:
+    return frozenset(term for shingle in sentence for term in shingle if any(map(str.isdigit, term)))
 
 
 def near_duplicates(sentences: Sequence[Shingles], share: float = DUPLICATE_SHARE) -> list[tuple[int, int]]:
