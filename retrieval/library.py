@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from interleaf.errors import InvalidBrief, LibraryBusy, PictureMissing, PictureUnreadable, Unsupported
+from interleaf.errors import InvalidBrief, LibraryBusy, LibraryDamaged, PictureMissing, PictureUnreadable, Unsupported
 from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
 from interleaf.text import clean_line
-from retrieval.catalog import Catalog, Vectors
-from retrieval.decode import decode
+from retrieval.catalog import Catalog
+from retrieval.decode import decode, open_stored
 from retrieval.ingest import Dedupe, Ingest, IngestProgress, IngestReport
 from retrieval.metadata import PictureMetadata, from_mapping
 from retrieval.offers import Offers, offered, offered_described
@@ -26,7 +26,9 @@ from retrieval.store import PixelStore, unwritable
 from retrieval.verify import VerifyProgress, VerifyReport, verify
 
 if TYPE_CHECKING:
-    from retrieval.embedder import PixelEmbedder
+    from PIL.Image import Image
+
+    from retrieval.derived import PictureEncoder, TextEncoder
     from retrieval.search import Searcher
 
 __all__ = ["IngestProgress", "IngestReport", "PictureLibrary", "PictureMetadata", "VerifyReport"]
@@ -38,27 +40,11 @@ MAX_COLLECTION_CHARS: Final = 100
 EVERYTHING: Final = PictureFilter()
 
 
-class TextEncoder(Protocol):
-    """What the library asks of a text encoder; retrieval.embedder.TextEmbedder is one."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    @property
-    def dimension(self) -> int: ...
-
-    def encode(self, texts: Sequence[str], /) -> Vectors:
-        """(N, D) float32 rows of unit length."""
-
-
 class PictureLibrary:
     """A folder with pixel files, a catalog and the indexes derived from it. Satisfies agents.context.PictureFinder."""
 
     def __init__(
-        self, root: Path, embedder: TextEncoder | None, pixel_embedder: PixelEmbedder | None, create: bool = True
+        self, root: Path, embedder: TextEncoder | None, pixel_embedder: PictureEncoder | None, create: bool = True
     ) -> None:
         self.root = root
         try:
@@ -70,14 +56,13 @@ class PictureLibrary:
         self._store = PixelStore(root / "pictures")
         self._embedder, self._pixel_embedder = embedder, pixel_embedder
         self._searcher: Searcher | None = None
-        self._refreshed = -1
 
     @classmethod
     def open(
         cls,
         root: Path,
         embedder: TextEncoder | None = None,
-        pixel_embedder: PixelEmbedder | None = None,
+        pixel_embedder: PictureEncoder | None = None,
         create: bool = True,
     ) -> Self:
         """The library in `root`. Without an embedder everything works but search.
@@ -129,7 +114,6 @@ class PictureLibrary:
             gone = self._catalog.remove(ids, collection)
             for picture_id, media_type in gone:
                 self._store.remove(picture_id, media_type)
-        self._refresh()
         return tuple(picture_id for picture_id, _ in gone)
 
     def verify(self, repair: bool = False, on_progress: Callable[[VerifyProgress], None] | None = None) -> VerifyReport:
@@ -191,11 +175,13 @@ class PictureLibrary:
 
     def search(self, queries: Sequence[PictureQuery], k: int, where: PictureFilter = EVERYTHING) -> Hits:
         """At most k allowed hits per query, best first. Unsupported when the library was opened without an encoder."""
-        return self._ready_searcher().search(queries, k, where)
+        return self._opened_searcher().search(queries, k, where)
 
-    def refresh(self) -> None:
-        """Encode what has no vectors yet and bring the indexes up to the catalog; search does it by itself."""
-        self._ready_searcher()
+    def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Encode what has no vectors yet and bring the indexes up to the catalog; search does it by itself.
+
+        `on_progress(done, total)` counts encoded pictures. Unsupported without an encoder."""
+        self._opened_searcher().refresh(on_progress)
 
     def fingerprints(self) -> dict[str, str]:
         """Collection → hash over its pictures' ids and words, for the run record."""
@@ -228,12 +214,7 @@ class PictureLibrary:
         self._store.clear_aside()
         return Ingest(self._catalog, self._store, collection, dedupe, on_progress).run(offers)
 
-    def _refresh(self) -> None:
-        """Bring an index that is open up to date; one that is not open is brought up when it is."""
-        if self._searcher is not None:
-            self._ready_searcher()
-
-    def _ready_searcher(self) -> Searcher:
+    def _opened_searcher(self) -> Searcher:
         if self._embedder is None:
             raise Unsupported(
                 "search", "this library was opened without a text encoder.", "Open it with an embedder to search."
@@ -241,12 +222,20 @@ class PictureLibrary:
         if self._searcher is None:
             from retrieval.search import Searcher
 
-            self._searcher = Searcher(self._catalog, self.root / "index", self._embedder, self._pixel_embedder)
-        counter = self._catalog.change_counter()
-        if counter != self._refreshed:
-            self._searcher.refresh()
-            self._refreshed = counter
+            self._searcher = Searcher(
+                self._catalog, self.root / "index", self._embedder, self._pixel_embedder, self._opened_picture
+            )
         return self._searcher
+
+    def _opened_picture(self, picture: Picture) -> Image:
+        """A picture's decoded pixels. LibraryDamaged when its file is lost."""
+        path = self._store.path(picture.id, picture.media_type)
+        try:
+            return open_stored(path.read_bytes(), picture.media_type, path.name)
+        except OSError as error:
+            raise LibraryDamaged(
+                picture.id, f"its file {path.name} cannot be read.", "Run: interleaf library verify --repair"
+            ) from error
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from retrieval.derived import TextEncoder
 from retrieval.embedder import PixelEmbedder, TextEmbedder
-from retrieval.library import PictureLibrary, TextEncoder
+from retrieval.library import PictureLibrary
 from workers.settings import Settings
 
 __all__ = ["make_embedder", "open_library"]

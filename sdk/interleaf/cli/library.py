@@ -85,9 +85,7 @@ def add(
             )
         if encode and (report.added or report.described):
             with _bar("encoding words", quiet) as show:
-                show(0, 1)
-                shelf.refresh()
-                show(1, 1)
+                shelf.refresh(on_progress=show)
         if as_json:
             typer.echo(_json(_report(report)))
         else:
@@ -140,6 +138,8 @@ def show(
         typer.echo(_json(record))
         return
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for key, value in record.items():
         if value not in (None, "", []):
             shown = ", ".join(value) if isinstance(value, list) else str(value)
