@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from interleaf.text import terms
+from interleaf.text import is_cjk, terms
 
 __all__ = ["Lexicon", "build_lexicon", "content_terms"]
 
 # Bigrams of Hiragana alone are endings and particles, not words.
 _HIRAGANA = re.compile(r"[\u3040-\u309f\u30fc]+")
+
+# Weight that is shared by all rows: what differs must outweigh it to matter.
+COMMON_GROUND = 0.5
 
 
 def content_terms(text: str) -> list[str]:
@@ -31,6 +35,7 @@ class Lexicon:
     rows: sparse.csr_matrix
     weights: NDArray[np.float64]
     index: dict[str, int]
+    terms: tuple[str, ...]  # sorted, by column
 
     def gram(self) -> NDArray[np.float64]:
         """(N, N) cosines of all pairs."""
@@ -41,20 +46,35 @@ class Lexicon:
         return np.asarray((self.rows @ self._row(content_terms(text)).T).todense(), dtype=np.float64).ravel()
 
     def coverage(self, wanted: Sequence[str]) -> NDArray[np.float64]:
-        """(N,) share of the weight of the wanted terms that each row holds, 0..1; zero when no row knows any."""
-        known = sorted({self.index[term] for term in wanted if term in self.index})
-        # A wanted term that no text has still counts, as a rare one: else one chance hit would cover all.
-        missing = len({term for term in wanted if term not in self.index})
-        total = float(self.weights[known].sum()) + missing * float(self.weights.max(initial=0.0))
-        if not known or total <= 0:
-            return np.zeros(self.rows.shape[0])
-        held = (self.rows[:, known] > 0).astype(np.float64) @ self.weights[known]
-        return np.asarray(held / total, dtype=np.float64).ravel()
+        """(N,) how much each row holds of the wanted terms, 0..1. A term counts with its inflected forms
+        ("tide", "tides"); what every row holds hardly tells them apart, and then all get nearly one."""
+        n = self.rows.shape[0]
+        held = np.full(n, COMMON_GROUND)
+        total = COMMON_GROUND
+        known = False
+        for term in dict.fromkeys(wanted):
+            forms = self._forms(term)
+            has = np.zeros(n)
+            if forms:
+                has = (np.asarray((self.rows[:, forms] != 0).sum(axis=1)).ravel() > 0).astype(np.float64)
+            # A wanted term that no row has counts as a rare one: else one chance hit would cover all.
+            weight = max(0.0, float(np.log((n + 1) / (has.sum() + 0.5))))
+            known = known or bool(has.any())
+            held += weight * has
+            total += weight
+        return held / total if known else np.zeros(n)
 
-    def weight(self, term: str) -> float:
-        """How much a term tells texts apart; that of the rarest for an unknown one."""
-        place = self.index.get(term)
-        return float(self.weights.max(initial=0.0)) if place is None else float(self.weights[place])
+    def _forms(self, term: str) -> list[int]:
+        """Columns of a term and of what looks like its inflections."""
+        if not term.isalpha() or len(term) < 4 or is_cjk(term):
+            return [self.index[term]] if term in self.index else []
+        stem = term[: max(4, len(term) - 2)] if len(term) > 5 else term.rstrip("se") or term
+        return [k for known, k in self._beginning(stem) if abs(len(known) - len(term)) <= 2]
+
+    def _beginning(self, stem: str) -> list[tuple[str, int]]:
+        low = bisect_left(self.terms, stem)
+        high = bisect_right(self.terms, stem + "\U0010ffff")
+        return [(self.terms[k], k) for k in range(low, high)]
 
     def _row(self, found: Sequence[str]) -> sparse.csr_matrix:
         counts = Counter(self.index[term] for term in found if term in self.index)
@@ -89,4 +109,6 @@ def build_lexicon(texts: Sequence[str], min_texts: int = 1) -> Lexicon:
     matrix = sparse.csr_matrix((values, columns, starts), shape=(n, len(vocabulary)))
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()) if vocabulary else np.zeros(n)
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return Lexicon(rows=sparse.csr_matrix(sparse.diags(scale) @ matrix), weights=weights, index=index)
+    return Lexicon(
+        rows=sparse.csr_matrix(sparse.diags(scale) @ matrix), weights=weights, index=index, terms=tuple(vocabulary)
+    )

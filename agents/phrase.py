@@ -93,6 +93,27 @@ class PhraseFinder:
         written = fold_space(texts[chosen.index][chosen.start : chosen.end])
         return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
 
+    def find_common(self, texts: Sequence[str]) -> Phrase:
+        """The phrase that most of `texts` share: a title for all of them."""
+        candidates = list(_candidates(texts, self._language, MAX_BACKGROUND_CHARS))
+        cued = {c.words for c in candidates if c.cued}
+        where: dict[tuple[str, ...], set[int]] = {}
+        repeats = Counter(c.words for c in candidates)
+        for candidate in candidates:
+            where.setdefault(candidate.words, set()).add(candidate.index)
+        best: tuple[float, int] | None = None
+        for number, candidate in enumerate(candidates):
+            words = candidate.words
+            score = len(where[words]) ** 2 * math.log1p(repeats[words])
+            score *= {1: 0.7, 2: 1.2, 3: 1.2}.get(len(words), 0.8) * (1.0 if words in cued else 0.5)
+            if best is None or score > best[0] * (1 + 1e-9):
+                best = (score, number)
+        if best is None:
+            return _opening_words(texts)
+        chosen = candidates[best[1]]
+        written = fold_space(texts[chosen.index][chosen.start : chosen.end])
+        return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
+
 
 def find_phrase(texts: Sequence[str], background: Sequence[str], language: str, avoid: Iterable[str] = ()) -> Phrase:
     """`PhraseFinder(background, language).find(texts, avoid)`, for a single heading."""

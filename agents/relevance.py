@@ -13,13 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.block import SourceBlock
 from agents.context import Embedder
 from agents.function_words import function_words
 from agents.inline import plain_text
 from agents.lexicon import Lexicon, build_lexicon, content_terms
-from interleaf.text import fold_space
+from interleaf.text import fold_space, is_cjk
 
-__all__ = ["lexical_relevance", "relevance", "subject_of", "subject_terms"]
+__all__ = ["block_text", "lexical_relevance", "named_subject", "relevance", "subject_of", "subject_terms"]
 
 Table = NDArray[np.float64]
 
@@ -43,6 +44,14 @@ escribe escriba escribir redacta redacte redactar artículo texto notas fuentes 
 ilustrada breve largo palabras tema
 """
 _COMMAND_WORDS = frozenset(_COMMANDS.split())
+MAX_TITLE_WORDS = 12
+_ABOUT = re.compile(r"\b(?:about|on the subject of|über|sur|sobre|acerca de)\s+([^.;:!?\n]{3,200})", re.I)
+_TRAILER = re.compile(
+    r"\s+(?:from|using|out of|based on|in (?:about )?\d+|with (?:the )?(?:pictures|photos|images)|for (?:my|our|a|the)|"
+    r"aus (?:diesen|meinen)|anhand|mit (?:Bildern|Fotos)|in \d+|à partir|d'après|avec (?:des )?(?:photos|images)|"
+    r"a partir|con (?:fotos|imágenes)|en \d+)\b|[.;:!?]\s",
+    re.I,
+)
 _POSSESSIVE = re.compile(r"['’]s\b")
 _CJK_COMMANDS = re.compile(
     "请|請|帮我|幫我|给我|給我|撰写|编写|写作|写成|写出|[写寫]|一[篇份]|图文并茂|圖文並茂|有插图|带图|关于|關於|有关|介绍|介紹|根据|根據|基于|"
@@ -50,6 +59,12 @@ _CJK_COMMANDS = re.compile(
     "について|に関する|関する|記事|文章|作成して|作成|書いて|書け|まとめて|ください|下さい|これらの|この|メモ|ノート|資料|写真|画像|付き|もとに|基づいて|から|"
     "에\\s?대한|에\\s?관한|대해|기사를?|글을?|작성해|써\\s?주세요|써\\s?줘|주세요|노트|메모|자료|사진|(?:을|를)?\\s?바탕으로|이\\s"
 )
+
+
+def block_text(block: SourceBlock) -> str:
+    """A block's words as they are encoded and matched: one line without mark-up, at most 2,000 characters.
+    Every step of planning asks for the same string, so that each text is encoded once."""
+    return plain_text(block.text)[:MAX_TEXT_CHARS]
 
 
 def subject_of(instruction: str) -> str:
@@ -65,6 +80,23 @@ def subject_of(instruction: str) -> str:
     return subject if any(_bare(word) not in stops for word in subject.split()) else ""
 
 
+def named_subject(instruction: str) -> str:
+    """What the instruction says the piece is about, as it is written there, fit to be a title ("about … from
+    these notes" gives the dots); empty when it does not say so in at most twelve words."""
+    text = fold_space(instruction[:MAX_SUBJECT_CHARS])
+    found = _ABOUT.search(text)
+    if found is not None:
+        subject = _TRAILER.split(found.group(1))[0]
+    elif is_cjk(text) or len(subject_of(text).split()) >= len(text.split()) - 1:
+        subject = subject_of(text) if is_cjk(text) else _TRAILER.split(text)[0]
+    else:
+        return ""
+    subject = subject.strip(" .,;:!?\"“”„'。、，；：！？のをはがに")
+    if not subject or len(subject.split()) > MAX_TITLE_WORDS or not subject_of(subject):
+        return ""
+    return subject[0].upper() + subject[1:]
+
+
 def subject_terms(instruction: str) -> tuple[str, ...]:
     """The index terms of the subject, each once, without function words."""
     stops = function_words("")
@@ -73,17 +105,8 @@ def subject_terms(instruction: str) -> tuple[str, ...]:
 
 
 def lexical_relevance(terms: Sequence[str], lexicon: Lexicon) -> Table:
-    """(N,) share 0..1 of the subject's weight that each text of the lexicon holds. Endings may differ: a term
-    that no text has is also looked for by its beginning."""
-    wanted: list[str] = []
-    for term in terms:
-        if term in lexicon.index or not term.isalpha() or len(term) < 5:
-            wanted.append(term)
-            continue
-        stem = term[: max(4, len(term) - 2)]
-        alike = sorted(known for known in lexicon.index if known.startswith(stem) and len(known) <= len(term) + 3)
-        wanted += alike[:4] or [term]
-    return lexicon.coverage(wanted)
+    """(N,) share 0..1 of the subject's weight that each text of the lexicon holds; zeros when none has any."""
+    return lexicon.coverage(terms)
 
 
 def relevance(instruction: str, texts: Sequence[str], embedder: Embedder, lexicon: Lexicon | None = None) -> Table:
