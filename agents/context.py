@@ -105,12 +105,15 @@ class SpotTask:
 @dataclass(frozen=True)
 class Candidate:
     """A picture that may be used. `anchor` is where a source document showed it;
-    `library_scores` maps a slot to the library's score for the query of that slot."""
+    `library_scores` maps a slot to the library's score for the query of that slot. `look` is what
+    `retrieval.look.look_of` says of its pixels (120 numbers), or empty where nobody looked: pictures of
+    one series look alike, which helps where captions are missing."""
 
     picture: Picture
     origin: Literal["given", "document", "library"] = "given"
     anchor: SourceSpan | None = None
     library_scores: dict[int, float] = field(default_factory=dict)
+    look: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
