@@ -27,9 +27,9 @@ def make_figure(choice: Choice, candidate: Candidate, others: dict[str, Candidat
     """
     picture = candidate.picture
     caption, caption_origin = picture.caption.strip(), "library"
-    if candidate.origin == "document" and picture.caption_origin == "document":
+    if picture.caption_origin == "document":
         caption_origin = "source"
-    if picture.caption_origin == "given":
+    elif picture.caption_origin == "given":
         caption_origin = "person"
     if picture.caption_origin in ("file_name", "none") or not caption:
         composed = picture.caption.strip() or ", ".join(picture.keywords)

@@ -210,6 +210,6 @@ def _take_shown(library: PictureLibrary, shown: _Shown, notices: list[Notice]) -
     if not report.picture_ids:
         return None
     picture = library.picture(next(iter(report.picture_ids.values())))
-    if caption and picture.caption_origin in ("none", "file_name"):
+    if caption and (picture.caption_origin in ("none", "file_name") or picture.caption == caption):
         picture = picture.model_copy(update={"caption": caption, "alt": shown.alt, "caption_origin": "document"})
     return picture

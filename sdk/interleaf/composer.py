@@ -151,9 +151,11 @@ class Composer:
             yield event
 
     def _finished(self, events: Iterator[Event]) -> ComposedArticle:
-        for event in events:
-            if event.kind == "needs_input":
-                raise NeedsInput(event.run_id, event.data)
+        asked: Event | None = None
+        for event in events:  # to the end: the run's lock is let go there
+            asked = event if event.kind == "needs_input" else None
+        if asked is not None:
+            raise NeedsInput(asked.run_id, asked.data)
         if self._last is None:
             raise CompositionFailed("run", "ended without an article.", "Resume it, or report this.")
         return self._last

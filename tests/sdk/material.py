@@ -10,7 +10,8 @@ NOTES = {
     "locks.md": """# How a canal lock works
 
 A canal lock lifts boats from one level of water to another. It is a chamber of stone or brick with a gate at each end.
-A boat enters the chamber while its water stands as high as the canal outside. The keeper then closes the gate behind it.
+A boat enters the chamber while its water stands as high as the canal outside. The keeper then
+closes the gate behind it.
 
 ## Filling the chamber
 

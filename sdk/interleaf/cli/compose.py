@@ -94,13 +94,15 @@ def compose(
         _check_writable(out)
         events = composer.stream_from(asked, base, run_id)
     with _shown(quiet or as_json) as show:
+        asks = None
         for event in events:
             show(event)
-            if event.kind == "needs_input":
-                _tell_question(event, out, as_json)
-                raise typer.Exit(7)
+            asks = event if event.kind == "needs_input" else None
         piece = composer.article
-        assert piece is not None
+        if asks is not None or piece is None:
+            assert asks is not None, "a run ends with an article, a question or an error"
+            _tell_question(asks, out, as_json)
+            raise typer.Exit(7)
         files = _write(piece, out, wanted_formats or composer.last_brief.formats, show)
     _summarise(piece, files, as_json)
 
