@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interleaf.errors import RetrievalError
 from retrieval.nearest import Neighbours, Numbers, Vectors, best, checked_numbers, checked_queries, checked_rows
@@ -31,6 +32,9 @@ class ExactIndex:
 
     def numbers(self) -> Numbers:
         return self._numbers.copy()
+
+    def holds(self, numbers: Numbers) -> NDArray[np.bool_]:
+        return np.isin(checked_numbers(numbers), self._numbers)
 
     def add(self, numbers: Numbers, vectors: Vectors) -> None:
         numbers, vectors = checked_rows(numbers, vectors, self._dimension)

@@ -139,6 +139,9 @@ class VectorIndex:
     def numbers(self) -> Numbers:
         return np.sort(self._numbers[self._counted])
 
+    def holds(self, numbers: Numbers) -> NDArray[np.bool_]:
+        return self._positions(checked_numbers(numbers)) >= 0
+
     def add(self, numbers: Numbers, vectors: Vectors) -> None:
         """See nearest.py. Crossing the size where exact search is slow builds the graph, which takes a while."""
         numbers, vectors = checked_rows(numbers, vectors, self.dimension)
@@ -149,9 +152,10 @@ class VectorIndex:
         wanted = kind_for(len(self) + len(numbers), self.dimension)
         if self.kind == "flat" and wanted == "hnsw" and not self._exact_only:
             kept = np.flatnonzero(self._counted)
-            self._build(
-                np.concatenate([self._numbers[kept], numbers]), np.concatenate([self._rows.rows(kept), vectors])
-            )
+            if len(kept):  # a first big load is not copied once more
+                numbers = np.concatenate([self._numbers[kept], numbers])
+                vectors = np.concatenate([self._rows.rows(kept), vectors])
+            self._build(numbers, vectors)
             return
         self._rows.append(vectors)
         self._numbers = np.concatenate([self._numbers, numbers])

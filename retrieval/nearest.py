@@ -57,6 +57,9 @@ class NearestIndex(Protocol):
     def numbers(self) -> Numbers:
         """(N,) sorted numbers."""
 
+    def holds(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """(len(numbers),) which of them are there."""
+
     def add(self, numbers: Numbers, vectors: Vectors) -> None:
         """Take (N, D) unit rows in under new numbers. RetrievalError for a wrong shape or a number that is there."""
 

@@ -112,6 +112,7 @@ class VectorIndexContract:
         index.add(numbers[:30], rows[:30])
         index.add(numbers[30:], rows[30:])
         assert index.numbers().tolist() == list(range(50))
+        assert index.holds(np.array([49, 50, 0, 0])).tolist() == [True, False, True, True]
         assert np.allclose(index.vectors(numbers), rows, atol=1e-3)
         assert [int(n.numbers[0]) for n in index.search(rows, 1)] == numbers.tolist()
 
