@@ -55,7 +55,7 @@ class HeadingView:
 
 @dataclass(frozen=True)
 class TextView:
-    """A paragraph of the article; `lead` when it opens the piece."""
+    """A paragraph of the article; `lead` when it opens the piece, with nothing but a heading before it."""
 
     id: str
     parts: tuple[Markup, ...]
@@ -220,7 +220,8 @@ def _views(article: Article) -> tuple[BlockView, ...]:
             views.append(HeadingView(block.id, next(levels), inline_html(block.text, block.markup, anchors), text))
         elif isinstance(block, Paragraph):
             parts = _parts(block.text, block.markup, anchors)
-            views.append(TextView(block.id, parts, lead=not views))
+            opens = all(isinstance(view, HeadingView) for view in views)
+            views.append(TextView(block.id, parts, lead=opens))
         elif isinstance(block, ListBlock):
             trees = tuple(_tree_view(t, block, anchors) for t in list_trees(block))
             views.append(ListView(block.id, trees))

@@ -88,3 +88,10 @@ def test_the_generator_draws_the_same_pictures_again(tmp_path: Path) -> None:
             # Another matplotlib may set a letter elsewhere by a pixel; the drawing stays the drawing.
             small = [image.convert("L").resize((32, 32)).get_flattened_data() for image in (new, old)]
         assert max(abs(a - b) for a, b in zip(*small, strict=True)) < 24, path
+
+
+def test_the_picture_of_a_page_in_the_readme_is_small() -> None:
+    path = ROOT / "docs" / "images" / "page.png"
+    assert path.stat().st_size <= 400_000
+    with Image.open(path) as image:
+        assert image.width >= 1280
