@@ -6,10 +6,10 @@ from pathlib import Path
 
 from retrieval.derived import TextEncoder
 from retrieval.embedder import PixelEmbedder, TextEmbedder
-from retrieval.library import PictureLibrary
+from retrieval.library import IngestReport, PictureLibrary
 from workers.settings import Settings
 
-__all__ = ["make_embedder", "open_library"]
+__all__ = ["IngestReport", "PictureLibrary", "make_embedder", "open_library"]
 
 
 def make_embedder(settings: Settings) -> TextEmbedder:
