@@ -11,6 +11,7 @@ from interleaf.text import count_words
 __all__ = ["is_back_matter", "is_boilerplate"]
 
 MAX_LICENCE_CHARS = 500
+MAX_MENU_CHARS = 2_000
 
 _BACK_MATTER = frozenset(
     name
@@ -37,6 +38,11 @@ _LICENCE = re.compile(
     r"版权所有|著作权|知识共享|無断転載|저작권",
     re.I,
 )
+# Words of which one stands in every licence line: looked for first, because most paragraphs have none.
+_LICENCE_SIGNS = (
+    "©", "(c)", "copyright", "rights reserved", "licensed under", "licenced under", "commons", "cc by", "cc-by",
+    "public domain", "vorbehalten", "réservés", "reservados", "版权", "著作权", "知识共享", "転載", "저작권",
+)  # fmt: skip
 _LINK_ONLY = re.compile(r"\W*(?:!?\[[^\[\]]{0,300}\](?:\([^()]{0,1000}\)|\[[^\[\]]{0,200}\])|https?://\S{1,1000})\W*")
 _PIECE_OF_MENU = re.compile(r"\s*[|·•»›>/]\s*")
 
@@ -54,8 +60,13 @@ def is_boilerplate(block: SourceBlock) -> bool:
         return bare >= 3 and bare >= 0.8 * len(block.items)
     if block.kind != "paragraph":
         return False
-    if len(text) <= MAX_LICENCE_CHARS and _LICENCE.search(text) and count_words(text) <= 60:
+    if len(text) <= MAX_LICENCE_CHARS and _is_licence(text):
         return True
-    parts = _PIECE_OF_MENU.split(text) if len(text) <= 2_000 else [text]
-    links = sum(1 for part in parts if _LINK_ONLY.fullmatch(part))
-    return links == len(parts) and ("](" in text or "://" in text)
+    if len(text) > MAX_MENU_CHARS or not ("](" in text or "://" in text):
+        return False
+    return all(_LINK_ONLY.fullmatch(part) for part in _PIECE_OF_MENU.split(text))
+
+
+def _is_licence(text: str) -> bool:
+    low = text.casefold()
+    return any(sign in low for sign in _LICENCE_SIGNS) and bool(_LICENCE.search(text)) and count_words(text) <= 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from agents.block import (
@@ -47,9 +48,12 @@ __all__ = [
 MAX_LIST_DEPTH = 8
 
 
+@lru_cache(maxsize=256)
 def read_document(source: SourceText) -> SourceDocument:
     """Reads Markdown or plain text, by `source.media_type`. Any text can be read: what is not understood
-    is kept as paragraphs. Raw HTML, comments, link definitions and footnotes' texts are left out."""
+    is kept as paragraphs. Raw HTML, comments, link definitions and footnotes' texts are left out.
+
+    Several steps of a run read the same sources: what was read is remembered."""
     return read_markdown(source) if source.media_type == "text/markdown" else read_plain_text(source)
 
 
