@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interleaf.errors import RequestRefused
-from templates.page import FigureView
 from templates.picture_file import PictureFiles, Rendition, open_picture
+from templates.view import FigureView
 
 __all__ = ["EmbeddedImage", "embed"]
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from interleaf.schema import Article, Code, Figure, Heading, ListBlock, Paragraph, Quote, Table
 from templates.inline import escaped_markdown, inline_markdown, inline_text, paragraphs
 from templates.list_tree import ListTree, list_trees
-from templates.page import CreditView, Page, heading_levels
+from templates.page import Page, heading_levels
+from templates.view import CreditView
 
 __all__ = ["article_markdown"]
 

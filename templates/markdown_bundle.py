@@ -9,8 +9,9 @@ import zipfile
 
 from interleaf.schema import Article
 from templates.markdown import article_markdown
-from templates.page import FigureView, article_page
+from templates.page import article_page
 from templates.picture_file import PictureFiles, open_picture
+from templates.view import FigureView
 
 __all__ = ["render_bundle"]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from interleaf.errors import PictureMissing
 from interleaf.schema import Heading, Paragraph, Table
 from templates.labels import direction, labels_for, language_tag
-from templates.page import TableView, article_page, heading_levels
+from templates.page import article_page, heading_levels
+from templates.view import TableView
 from tests.templates import sample
 from tests.templates.sample import BY_SOURCE, Studio
 
