@@ -77,7 +77,7 @@ class PictureFile:
         data = b""
         if self._graphic:
             # Scaling blurs a drawing's few colours into thousands that nobody sees and everybody carries.
-            few = self._few_colours() if scaled is not self._image else 0
+            few = _count_colours(self._image) if scaled is not self._image else 0
             flat = scaled.quantize(min(256, 2 * few), dither=Image.Dither.NONE).convert("RGB") if few else scaled
             data = _encoded(flat, "WEBP", lossless=True, quality=40, method=3)
         if not data or len(data) > LOSSLESS_BYTES_PER_PX * scaled.width * scaled.height:
@@ -88,19 +88,27 @@ class PictureFile:
         """PNG for what came without loss, JPEG for the rest, at most that wide: what every program opens."""
         scaled = self._scaled(min(max_width_px, self.width_px))
         if self._graphic:
-            return Rendition(scaled.width, scaled.height, "png", _encoded(scaled, "PNG", optimize=True))
+            return Rendition(scaled.width, scaled.height, "png", _encoded(_by_palette(scaled), "PNG", optimize=True))
         data = _encoded(scaled, "JPEG", quality=BUNDLE_JPEG_QUALITY, optimize=True, progressive=True)
         return Rendition(scaled.width, scaled.height, "jpeg", data)
-
-    def _few_colours(self) -> int:
-        """How many colours the picture has, 0 when they are more than 256."""
-        return len(self._image.getcolors(256) or ())
 
     def _scaled(self, width_px: int) -> Image.Image:
         if width_px >= self.width_px:
             return self._image
         height_px = max(1, round(self.height_px * width_px / self.width_px))
         return self._image.resize((width_px, height_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _count_colours(image: Image.Image) -> int:
+    """0 when they are more than 256."""
+    return len(image.getcolors(256) or ())
+
+
+def _by_palette(image: Image.Image) -> Image.Image:
+    """The same pixels as indices into a palette, which a PNG packs far better; unchanged where that would lose."""
+    colours = _count_colours(image)
+    indexed = image.quantize(colours, dither=Image.Dither.NONE) if colours else image
+    return indexed if indexed.convert("RGB").tobytes() == image.tobytes() else image
 
 
 def _encoded(image: Image.Image, codec: str, **options: object) -> bytes:

@@ -77,6 +77,9 @@ def test_plots_stay_without_loss_and_photographs_do_not_swell(tmp_path: Path) ->
     noise = np.random.default_rng(1).integers(0, 255, (400, 600, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     assert np.array_equal(np.asarray(decoded(open_picture(tmp_path / "plot.png", "p").for_page(600))), np.asarray(plot))
+    assert np.array_equal(
+        np.asarray(decoded(open_picture(tmp_path / "plot.png", "p").for_bundle(600)).convert("RGB")), np.asarray(plot)
+    )
     assert len(open_picture(tmp_path / "photo.png", "p").for_page(600).data) < 0.8 * 600 * 400 * 3
 
 
