@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from agents.anchoring import anchored_slot
 from agents.assignment import assign
-from agents.belonging import belongs, signs
+from agents.belonging import Belonging
 from agents.context import Candidate, Choice, ChooseTask, Embedder, Place, RunnerUp, SpotTask
 from agents.evidence import SlotView, evidence, habits, slot_view
+from agents.looks import likeness_of_looks
 from agents.prefilter import keep_promising
 from agents.ranker import Ranker, load_ranker
 from agents.reasoning import reason_for
@@ -34,7 +35,7 @@ Table = NDArray[np.float64]
 
 # Below these a candidate stays out: a picture that a person handed over needs little, one that the
 # library offers must show that it belongs.
-LEAST_WORTH = {"given": 0.3, "document": 0.1, "library": 0.6}
+LEAST_WORTH = {"given": 0.5, "document": 0.5, "library": 0.6}
 LEAST_WORTH_WHEN_COUNTED = {"given": 0.0, "document": 0.0, "library": 0.1}
 WORDS_PER_LIBRARY_PICTURE = 200
 # A document's own place outweighs the ranker's.
@@ -114,7 +115,7 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
     anchors = [None if c.anchor is None else anchored_slot(c.anchor, task.blocks) for c in candidates]
     posterior = _with_hints(posterior, candidates, anchors) * is_open
     posterior /= posterior.sum(axis=1, keepdims=True) + EPS
-    belonging = belongs(signs(similarity, has_words, reads_language(task.language)), ranker.belonging)
+    belonging = _belonging(task, candidates, similarity, has_words, ranker.belonging)
     belonging = np.maximum(belonging, [0.9 if a is not None else 0.0 for a in anchors])
 
     worth = _worth(task, candidates, belonging, posterior)
@@ -140,6 +141,27 @@ def _distinct(task: ChooseTask) -> list[Candidate]:
         if known is None or (known.anchor is None and candidate.anchor is not None):
             by_id[candidate.picture.id] = candidate
     return [by_id[i] for i in sorted(by_id, key=lambda i: sha256(f"{task.seed}:{i}".encode()).digest())]
+
+
+def _belonging(
+    task: ChooseTask,
+    candidates: Sequence[Candidate],
+    similarity: Similarity,
+    has_words: NDArray[np.bool_],
+    reader: Belonging,
+) -> Table:
+    """(K,) how probable it is that each candidate is of this piece: what was handed over is read as one bag."""
+    sense_counts = reads_language(task.language)
+    found = np.zeros(len(candidates))
+    offered = np.array([c.origin == "library" for c in candidates], dtype=np.bool_)
+    if offered.any():
+        found[offered] = reader.of_library(similarity.of_pictures(offered), has_words[offered], sense_counts)
+    handed = ~offered
+    if handed.any():
+        inside = [c for c, is_in in zip(candidates, handed, strict=True) if is_in]
+        looks = likeness_of_looks([c.look for c in inside], [(c.picture.width_px, c.picture.height_px) for c in inside])
+        found[handed] = reader.of_bag(similarity.of_pictures(handed), has_words[handed], looks, sense_counts)
+    return found
 
 
 def _with_hints(posterior: Table, candidates: Sequence[Candidate], anchors: Sequence[int | None]) -> Table:

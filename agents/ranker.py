@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.belonging import BAG_SIGNS, COMPANY, SIGNS, Belonging, BelongingWeights, Spread
 from agents.evidence import FEATURES, HABITS
 from interleaf.errors import WeightsUnusable
 
@@ -25,6 +26,7 @@ __all__ = ["Ranker", "load_ranker", "read_ranker"]
 Table = NDArray[np.float64]
 MODEL_PATH = Path(__file__).with_name("ranker.json")
 FORMAT = "interleaf-ranker-1"
+_SPREAD = tuple(field.name for field in fields(Spread))
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Ranker:
     features: Table  # (F,)
     habits: Table  # (H,)
     wordless_habits: Table  # (H,)
-    belonging: Table  # weights of agents.belonging.SIGNS, the constant first
+    belonging: Belonging
 
     def posterior(self, evidence: Table, habits: Table, has_words: NDArray[np.bool_]) -> Table:
         """(K, S) rows that sum to one: how probable each slot is for each picture."""
@@ -51,20 +53,28 @@ def read_ranker(record: Mapping[str, Any], name: str) -> Ranker:
         raise WeightsUnusable(name, f"is not of the format {FORMAT}.", "Train again: evals/train_placement.py.")
 
     def weights(key: str, names: Sequence[str]) -> Table:
-        given = record.get(key)
+        given: object = record
+        for part in key.split("."):
+            given = given.get(part) if isinstance(given, dict) else None
         if not isinstance(given, dict) or sorted(given) != sorted(names):
             raise WeightsUnusable(
                 name, f"`{key}` does not name exactly {', '.join(names)}.", "Train again: evals/train_placement.py."
             )
         return np.array([float(given[n]) for n in names], dtype=np.float64)
 
-    from agents.belonging import SIGNS
-
     return Ranker(
         features=weights("features", FEATURES),
         habits=weights("habits", HABITS),
         wordless_habits=weights("wordless_habits", HABITS),
-        belonging=weights("belonging", SIGNS),
+        belonging=Belonging(
+            BelongingWeights(
+                first=weights("belonging.first", SIGNS),
+                second=weights("belonging.second", (*SIGNS, *COMPANY)),
+                words=Spread(*weights("belonging.words", _SPREAD).tolist()),
+                looks=Spread(*weights("belonging.looks", _SPREAD).tolist()),
+                bag=weights("belonging.bag", BAG_SIGNS),
+            )
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,32 @@ class Similarity:
     title_lexical: NDArray[np.float64]
     title_sense: NDArray[np.float64]
     known: NDArray[np.float64]  # (K,) share of the caption's weight whose terms occur anywhere in the text
+    between_lexical: Table  # (K, K) pictures with one another, by their words
+    between_sense: Table  # (K, K)
+    whole_lexical: NDArray[np.float64]  # (K,) against the whole text
     _captions: sparse.csr_matrix
     _blocks: sparse.csr_matrix
     _vocabulary: tuple[str, ...]
+
+    def of_pictures(self, chosen: NDArray[np.bool_]) -> Similarity:
+        """The same for some of the pictures."""
+        if bool(chosen.all()):
+            return self
+        pair = np.ix_(chosen, chosen)
+        return replace(
+            self,
+            lexical=self.lexical[chosen],
+            coverage=self.coverage[chosen],
+            stem=self.stem[chosen],
+            sense=self.sense[chosen],
+            title_lexical=self.title_lexical[chosen],
+            title_sense=self.title_sense[chosen],
+            known=self.known[chosen],
+            between_lexical=self.between_lexical[pair],
+            between_sense=self.between_sense[pair],
+            whole_lexical=self.whole_lexical[chosen],
+            _captions=self._captions[chosen],
+        )
 
     def shared_terms(self, picture: int, block: int, most: int = 3) -> tuple[str, ...]:
         """The terms that picture `picture` and block `block` share, the rarest first."""
@@ -89,7 +112,9 @@ def measure(title: str, blocks: Sequence[TextBlock], pictures: Sequence[Picture]
     held = _dense(captions.power(2) @ (rows > 0).astype(np.float64).T)
     seen = np.asarray((rows > 0).sum(axis=0)).ravel() > 0
     known = np.asarray(captions.power(2) @ seen.astype(np.float64)).ravel()
-    sense, title_sense = _sense(title, texts, words, embedder)
+    whole = sparse.csr_matrix(rows.sum(axis=0)) if len(texts) else title_row * 0.0
+    length = np.sqrt(whole.multiply(whole).sum()) or 1.0
+    sense, title_sense, between_sense = _sense(title, texts, words, embedder)
     return Similarity(
         lexical=lexical,
         coverage=held,
@@ -98,6 +123,9 @@ def measure(title: str, blocks: Sequence[TextBlock], pictures: Sequence[Picture]
         title_lexical=_dense(captions @ title_row.T).ravel(),
         title_sense=title_sense,
         known=known,
+        between_lexical=_dense(captions @ captions.T),
+        between_sense=between_sense,
+        whole_lexical=_dense(captions @ whole.T).ravel() / length,
         _captions=captions,
         _blocks=rows,
         _vocabulary=vocabulary,
@@ -136,8 +164,8 @@ def _stem(texts: Sequence[str], words: Sequence[str]) -> Table:
 
 def _sense(
     title: str, texts: Sequence[str], words: Sequence[str], embedder: Embedder
-) -> tuple[Table, NDArray[np.float64]]:
-    """Best sentence of the block, averaged with the block's mean sentence; and the title."""
+) -> tuple[Table, NDArray[np.float64], Table]:
+    """(K, B) cosine with the nearest sentence of each block, (K,) with the title, (K, K) with one another."""
     split = [sentences(t) for t in texts]
     flat = [s for part in split for s in part]
     vectors = np.asarray(embedder.encode([*words, title, *flat]), dtype=np.float64)
@@ -149,7 +177,7 @@ def _sense(
         if part:
             sense[:, i] = against[:, start : start + len(part)].max(axis=1)
         start += len(part)
-    return sense, pictures @ title_vector
+    return sense, pictures @ title_vector, pictures @ pictures.T
 
 
 def fused(similarity: Similarity, language: str) -> Table:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agents.context import Candidate, ChooseTask, SpotTask, Writer
 from evals.articleset import picture_of, read_lines, text_blocks
 from interleaf.errors import SourceUnreadable
+from retrieval.decode import decode
+from retrieval.look import look_of
 
-__all__ = ["place", "run"]
+__all__ = ["place", "read_looks", "run"]
 
 
-def place(record: dict[str, Any], writer: Writer) -> dict[str, Any]:
-    """The prediction for one task: every picture of the bag with its slot, or None where it is left out."""
+def place(record: dict[str, Any], writer: Writer, looks: Mapping[str, tuple[float, ...]]) -> dict[str, Any]:
+    """The prediction for one task (`looks`: image path → its look): every picture of the bag with its slot, or None where it is left out."""
     try:
         blocks = text_blocks(record["text"])
         pictures = {str(item["image"]): picture_of(item, "image") for item in record["bag"]}
@@ -38,12 +41,30 @@ def place(record: dict[str, Any], writer: Writer) -> dict[str, Any]:
             language=language,
             blocks=blocks,
             places=places,
-            candidates=tuple(Candidate(picture=p, origin="given") for p in pictures.values()),
+            candidates=tuple(
+                Candidate(picture=p, origin="given", look=looks.get(path, ())) for path, p in pictures.items()
+            ),
             pictures_wanted=None,
         )
     )
     slots = {choice.picture_id: choice.slot for choice in choices}
     return {"id": name, "place": {path: slots.get(picture.id) for path, picture in pictures.items()}}
+
+
+def read_looks(images_dir: Path, paths: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """The look of each picture of the tasks, `paths` relative to `images_dir` or to the folder that holds it.
+    SourceUnreadable names a path that is not there or leads outside, PictureUnreadable a damaged file."""
+    looks: dict[str, tuple[float, ...]] = {}
+    for path in sorted(set(paths)):
+        inside = [
+            full
+            for root in (images_dir, images_dir.parent)
+            if (full := (root / path).resolve()).is_relative_to(root.resolve()) and full.is_file()
+        ]
+        if not inside:
+            raise SourceUnreadable(path, f"is not a picture in {images_dir}.", "Name the pictures' folder: --images.")
+        looks[path] = look_of(decode(inside[0].read_bytes(), path).image)
+    return looks
 
 
 def run(in_path: Path, images_dir: Path, out_path: Path, writer: Writer | None = None) -> int:
@@ -55,14 +76,8 @@ def run(in_path: Path, images_dir: Path, out_path: Path, writer: Writer | None =
 
         writer = make_writer("extractive", make_embedder(settings()))
     records = read_lines(in_path)
-    for record in records:
-        for item in record.get("bag", ()):
-            if (
-                not (images_dir / Path(str(item.get("image", ""))).name).is_file()
-                and not (images_dir.parent / str(item.get("image", ""))).is_file()
-            ):
-                raise SourceUnreadable(str(item.get("image")), f"is not in {images_dir}.", "Give --images the folder.")
-    lines = [json.dumps(place(record, writer), ensure_ascii=False, sort_keys=True) for record in records]
+    looks = read_looks(images_dir, (str(item["image"]) for record in records for item in record.get("bag", ())))
+    lines = [json.dumps(place(record, writer, looks), ensure_ascii=False, sort_keys=True) for record in records]
     out_path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name, suffix=".part")
     try:

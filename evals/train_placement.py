@@ -9,18 +9,30 @@ weights fitted on the others, measured on it. Then all sources are used for the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from agents.belonging import SIGNS, signs
+from agents.belonging import (
+    BAG_SIGNS,
+    COMPANY,
+    SIGNS,
+    Belonging,
+    BelongingWeights,
+    Spread,
+    bag_signs,
+    company,
+    likely,
+    signs,
+)
 from agents.context import Embedder
 from agents.evidence import FEATURES, HABITS, evidence, habits, slot_view
+from agents.looks import likeness_of_looks
 from agents.ranker import FORMAT, Ranker
-from agents.similarity import fused, measure, reads_language
+from agents.similarity import Similarity, fused, measure, reads_language
 from evals.articleset import IllustratedArticle
 from interleaf.schema import Picture
 
@@ -30,7 +42,12 @@ Table = NDArray[np.float64]
 FEATURE_PULL = 0.1
 HABIT_PULL = 10.0
 WORDLESS_HABIT_PULL = 0.1
-BELONGING_PULL = 0.02
+BELONGING_PULL = 0.1
+BAG_PULL = 0.003
+BAG_SHARPNESS = 2.0
+BAG_RELUCTANCE = 0.5
+# Bags with strangers drawn for each article.
+DRAWS = 2
 
 
 @dataclass(frozen=True)
@@ -87,61 +104,142 @@ def fit_logit(rows: Sequence[Table], gold: Sequence[Sequence[int]], pull: Table)
 
 @dataclass(frozen=True)
 class Bag:
-    """One article with strangers among its pictures: signs of each candidate and which are its own."""
+    """One article's pictures, with or without strangers among them."""
 
     source: str
-    signs: Table  # (K, N)
+    similarity: Similarity
+    has_words: NDArray[np.bool_]  # (K,)
+    looks: Table | None  # (K, K)
+    sense_counts: bool
     own: NDArray[np.bool_]  # (K,)
 
 
 def draw_bag(
-    article: IllustratedArticle, articles: Sequence[IllustratedArticle], strangers: int, same_source: bool, draw: int
+    article: IllustratedArticle, articles: Sequence[IllustratedArticle], strangers: int, draw: int
 ) -> tuple[list[Picture], NDArray[np.bool_]]:
-    """Own pictures and `strangers` as many others, drawn by hash: the same on every machine."""
+    """Own pictures and `strangers` times as many others of the same source, drawn by hash: the same everywhere."""
     own = {p.id for p in article.pictures}
     pool = {
         p.id: p
         for other in articles
-        if other.id != article.id and (not same_source or other.source == article.source)
+        if other.id != article.id and other.source == article.source
         for p in other.pictures
         if p.id not in own
     }
     order = sorted(pool, key=lambda i: hashlib.sha256(f"{draw}:{article.id}:{i}".encode()).digest())
-    drawn = [pool[i] for i in order[: strangers * len(article.pictures)]]
-    pictures = [*article.pictures, *drawn]
+    pictures = [*article.pictures, *(pool[i] for i in order[: strangers * len(article.pictures)])]
     return pictures, np.array([p.id in own for p in pictures], dtype=np.bool_)
 
 
-def measure_bags(articles: Sequence[IllustratedArticle], embedder: Embedder) -> list[Bag]:
-    """Bags without strangers, with strangers of the same source, and with any strangers, of every article."""
+def measure_bags(
+    articles: Sequence[IllustratedArticle], looks: Mapping[str, tuple[float, ...]], embedder: Embedder
+) -> list[Bag]:
+    """Two bags of every article: its own pictures alone, and with as many strangers (`DRAWS` times)."""
     bags: list[Bag] = []
     for article in articles:
-        for strangers, same_source, draw in ((0, True, 0), (1, True, 1), (1, True, 2), (1, False, 3)):
-            pictures, own = draw_bag(article, articles, strangers, same_source, draw)
-            similarity = measure(article.title, article.blocks, pictures, embedder)
-            has_words = np.array([bool(p.words.strip()) for p in pictures], dtype=np.bool_)
-            bags.append(Bag(article.source, signs(similarity, has_words, reads_language(article.language)), own))
+        for strangers, draw in ((0, 0), *((1, d) for d in range(1, DRAWS + 1))):
+            pictures, own = draw_bag(article, articles, strangers, draw)
+            bags.append(
+                Bag(
+                    source=article.source,
+                    similarity=measure(article.title, article.blocks, pictures, embedder),
+                    has_words=np.array([bool(p.words.strip()) for p in pictures], dtype=np.bool_),
+                    looks=likeness_of_looks(
+                        [looks.get(p.id, ()) for p in pictures], [(p.width_px, p.height_px) for p in pictures]
+                    ),
+                    sense_counts=reads_language(article.language),
+                    own=own,
+                )
+            )
     return bags
 
 
-def fit_belonging(bags: Sequence[Bag]) -> Table:
-    """Weights (N,) of a logistic regression with an L2 pull, on signs scaled to unit variance."""
-    stacked = np.concatenate([b.signs for b in bags])
-    own = np.concatenate([b.own for b in bags]).astype(np.float64)
-    scale = stacked.std(axis=0)
-    scale[scale < 1e-6] = 1.0
-    scaled = stacked / scale
-    pull = np.full(stacked.shape[1], BELONGING_PULL)
-    pull[0] = 0.0
+def fit_belonging(bags: Sequence[Bag]) -> BelongingWeights:
+    """Own against stranger of the same bag (a logistic regression on differences), then the spreads, then the bag."""
+    mixed = [b for b in bags if not b.own.all() and b.own.any()]
+    tables = [signs(b.similarity, b.has_words, b.sense_counts) for b in mixed]
+    first = _fit_pairs(
+        [t[b.has_words] for t, b in zip(tables, mixed, strict=True)], [b.own[b.has_words] for b in mixed]
+    )
+    beside = [
+        company(b.similarity, b.has_words, likely(t @ first, b.has_words), b.looks, b.sense_counts)
+        for t, b in zip(tables, mixed, strict=True)
+    ]
+    both = [np.concatenate([t, c], axis=1) for t, c in zip(tables, beside, strict=True)]
+    second = _fit_pairs([t[b.has_words] for t, b in zip(both, mixed, strict=True)], [b.own[b.has_words] for b in mixed])
+    worded = [b.has_words for b in mixed]
+    words = _spread([t @ second for t in both], [b.own for b in mixed], worded)
+    looks = _spread([c[:, -1] for c in beside], [b.own for b in mixed], [np.ones_like(h) for h in worded])
+    weights = BelongingWeights(first, second, words, looks, np.zeros(len(BAG_SIGNS)))
+    return replace(weights, bag=_fit_bag(bags, weights))
 
+
+def _fit_bag(bags: Sequence[Bag], weights: BelongingWeights) -> Table:
+    reader = Belonging(weights)
+    rows, mixed = [], []
+    for bag in bags:
+        if bag.has_words.any():
+            score, _ = reader.scores(bag.similarity, bag.has_words, bag.looks, bag.sense_counts)
+            rows.append(bag_signs(score, bag.similarity, bag.has_words, bag.sense_counts))
+            mixed.append(not bag.own.all())
+    table, target = np.stack(rows), np.array(mixed, dtype=np.float64)
+    # Whole and mixed bags count the same, however often strangers were drawn.
+    weight = np.where(target > 0, 0.5 / max(target.sum(), 1.0), 0.5 / max((1 - target).sum(), 1.0))
+    scale = table.std(axis=0)
+    scale[scale < 1e-6] = 1.0
+    pull = np.full(table.shape[1], BAG_PULL)
+    pull[0] = 0.0
+    found = _logistic(table / scale, target, weight, pull) / scale
+    # Sharper, and in favour of leaving the bag whole: a picture that someone handed over is missed more.
+    found *= BAG_SHARPNESS
+    found[0] -= BAG_SHARPNESS * BAG_RELUCTANCE
+    return found
+
+
+def _fit_pairs(rows: Sequence[Table], own: Sequence[NDArray[np.bool_]]) -> Table:
+    """Weights (N,) under which own pictures outscore strangers of the same bag."""
+    differences, weights = [], []
+    for table, is_own in zip(rows, own, strict=True):
+        ours, theirs = table[is_own], table[~is_own]
+        if len(ours) and len(theirs):
+            pairs = (ours[:, None, :] - theirs[None, :, :]).reshape(-1, table.shape[1])
+            differences.append(pairs)
+            weights.append(np.full(len(pairs), np.sqrt(len(ours) * len(theirs)) / len(pairs)))
+    stacked, weight = np.concatenate(differences), np.concatenate(weights)
+    weight = weight / weight.sum()
+    scale = np.sqrt((stacked**2 * weight[:, None]).sum(axis=0)) + 1e-6
+    ones = np.ones(len(stacked))
+    return _logistic(stacked / scale, ones, weight, np.full(stacked.shape[1], BELONGING_PULL)) / scale
+
+
+def _logistic(table: Table, target: Table, weight: Table, pull: Table) -> Table:
     def loss(weights: Table) -> tuple[float, Table]:
-        utility = np.clip(scaled @ weights, -30, 30)
-        likelihood = float((own * utility - np.log1p(np.exp(utility))).mean())
-        gradient = scaled.T @ (own - 1 / (1 + np.exp(-utility))) / len(own)
+        utility = np.clip(table @ weights, -30.0, 30.0)
+        likelihood = float((weight * (target * utility - np.logaddexp(0.0, utility))).sum())
+        gradient = table.T @ (weight * (target - 1.0 / (1.0 + np.exp(-utility))))
         return -likelihood + float((pull * weights**2).sum()) / 2, -gradient + pull * weights
 
-    found = minimize(loss, np.zeros(stacked.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x / scale, dtype=np.float64)
+    found = minimize(loss, np.zeros(table.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def _spread(scores: Sequence[Table], own: Sequence[NDArray[np.bool_]], used: Sequence[NDArray[np.bool_]]) -> Spread:
+    levels, gaps, ours, theirs = [], [], [], []
+    for score, is_own, is_used in zip(scores, own, used, strict=True):
+        a, b = score[is_own & is_used], score[~is_own & is_used]
+        if len(a) >= 2:
+            levels.append(a.mean())
+            ours.append(a - a.mean())
+        if len(a) >= 2 and len(b) >= 2:
+            gaps.append(a.mean() - b.mean())
+            theirs.append(b - b.mean())
+    return Spread(
+        level=float(np.mean(levels)),
+        level_sd=float(np.std(levels)) + 1e-3,
+        gap=float(np.mean(gaps)),
+        own_sd=float(np.std(np.concatenate(ours))) * 1.05 + 1e-3,
+        stranger_sd=float(np.std(np.concatenate(theirs))) * 1.05 + 1e-3,
+    )
 
 
 def fit_ranker(cases: Sequence[Case], bags: Sequence[Bag]) -> Ranker:
@@ -160,7 +258,7 @@ def fit_ranker(cases: Sequence[Case], bags: Sequence[Bag]) -> Ranker:
         features=weights[: len(FEATURES)],
         habits=weights[len(FEATURES) :],
         wordless_habits=fit_logit(habit_rows, habit_gold, np.full(len(HABITS), WORDLESS_HABIT_PULL)),
-        belonging=fit_belonging(bags),
+        belonging=Belonging(fit_belonging(bags)),
     )
 
 
@@ -170,11 +268,18 @@ def record_of(ranker: Ranker, trained_on: str) -> dict[str, object]:
     def named(names: Sequence[str], weights: Table) -> dict[str, float]:
         return {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}
 
+    belonging = ranker.belonging.weights
     return {
         "format": FORMAT,
         "trained_on": trained_on,
         "features": named(FEATURES, ranker.features),
         "habits": named(HABITS, ranker.habits),
         "wordless_habits": named(HABITS, ranker.wordless_habits),
-        "belonging": named(SIGNS, ranker.belonging),
+        "belonging": {
+            "first": named(SIGNS, belonging.first),
+            "second": named((*SIGNS, *COMPANY), belonging.second),
+            "words": {key: round(value, 4) for key, value in asdict(belonging.words).items()},
+            "looks": {key: round(value, 4) for key, value in asdict(belonging.looks).items()},
+            "bag": named(BAG_SIGNS, belonging.bag),
+        },
     }
