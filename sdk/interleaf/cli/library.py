@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from interleaf.schema import Picture, PictureFilter
-    from retrieval.library import IngestReport, PictureLibrary
+    from workers.shelf import IngestReport, PictureLibrary
 
 __all__ = ["app"]
 
