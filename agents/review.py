@@ -41,7 +41,7 @@ def review(state: State, runtime: Runtime[Context]) -> State:
     findings = runtime.context.writer.review(brief, outline.title, blocks)
     dropped = {f.block_id for f in findings if f.remedy == "drop"}
     kept = tuple(block for block in blocks if block.id not in dropped)
-    if not any(block.type != "heading" for block in kept):
+    if not any(count_words(block.text) for block in kept if block.type != "heading"):
         raise NothingToSay(
             "sources",
             "hold nothing that answers the instruction.",
