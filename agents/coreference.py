@@ -22,7 +22,8 @@ _EXPLETIVE = {
     "en": re.compile(
         r"it (?:is|was|has been|may be|might be|can be|will be|would be|seems|appears|turns out|takes|took|rains|rained"
         r"|snowed)\b(?=.{0,120}\b(?:that|to|when|because|who|how|why|whether|if|not until)\b|[^,;]{0,30}\brain)"
-        r"|it (?:is|was) (?:\w+ ){0,2}(?:o'clock|spring|summer|autumn|winter|morning|night|\d{4})\b"
+        r"|it (?:is|was) (?:already |only |late |early |\w+ o'clock|(?:in )?\d{4}\b){0,2}"
+        r"(?:spring|summer|autumn|winter|morning|evening|night)?[.,]"
         r"|(?:that|this) is (?:why|how) (?=\w+ing\b)"
         r"|(?:both|another|such|one) (?:\w+ ){1,3}and\b"
         r"|so[- ]called\b|so (?:far|long as)\b|still (?:life|water|air)\b|(?:then|now) and\b"

@@ -28,11 +28,12 @@ MAX_MATERIAL_RATIO = 6
 MIN_MATERIAL_WORDS = 400
 # A list, table, quotation or code may take this share of its section.
 MAX_WHOLE_SHARE = 0.6
-# Worth in words of an average sentence: a run that begins in mid-paragraph must make up for it.
-MID_PARAGRAPH_COST = 9.0
+# Worth that a run must make up for, beside half a point for each word: a paragraph is better shortened at
+# its end than broken in its middle, where a sentence left out may have said what the next one is about.
+MID_PARAGRAPH_COST = 18.0
 PARAGRAPH_COST = 2.0
 OTHER_BREAK_COST = 3.0
-STOP_COST = 2.5
+STOP_COST = 1.5
 # Material of more sentences than this in earlier sections is not compared.
 MAX_COMPARED_UNITS = 20_000
 
@@ -118,7 +119,7 @@ def _choose(
                 weight=unit.words,
                 value=float(values[at]) * unit.words,
                 follows=follows,
-                start_cost=_start_cost(unit),
+                start_cost=_start_cost(unit, units[k - 1] if k else None),
                 stop_cost=STOP_COST if same_paragraph else 0.0,
                 needs_previous=unit.needs_previous,
                 needs_next=unit.needs_next,
@@ -134,8 +135,9 @@ def _choose(
     return [looked_at[at] for at in taken]
 
 
-def _start_cost(unit: Unit) -> float:
-    if unit.place_in_paragraph > 0:
+def _start_cost(unit: Unit, before: Unit | None) -> float:
+    """What it costs to begin with `unit` when `before`, the unit before it in the source, is left out."""
+    if unit.place_in_paragraph > 0 and before is not None and not before.points_away:
         return MID_PARAGRAPH_COST
     return OTHER_BREAK_COST if unit.leans else PARAGRAPH_COST
 

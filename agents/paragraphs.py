@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ SCRAP_SHARE = 0.3
 # A sub-heading of a source stands over at least this many words.
 MIN_WORDS_UNDER_HEADING = 40
 ID_HEX_DIGITS = 12
+_ENDED = re.compile(r"[.!?…。！？।؟｡][\s\"'”’»›)\]）」』】》*_~]*$")
 
 
 @dataclass
@@ -100,6 +102,9 @@ def _may_join(one: _Run, other: _Run, *, is_all: bool) -> bool:
         # What introduces a list stands by itself above it.
         return False
     last, first = one.units[-1], other.units[0]
+    if not _ENDED.search(last.text):
+        # A label, a line of verse: it ends with its line.
+        return False
     if last.block.span.source_id != first.block.span.source_id or last.under is not first.under:
         return False
     low, high, _ = _sizes(last.text)

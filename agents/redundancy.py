@@ -52,24 +52,24 @@ def _numbers(sentence: Shingles) -> frozenset[str]:
 
 
 def near_duplicates(sentences: Sequence[Shingles], share: float = DUPLICATE_SHARE) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of sentences that are near-duplicates, in order."""
+    """Pairs (i, j), i < j, of sentences that are near-duplicates, in order. Of equal sentences the first stands
+    for all: each of the others is paired with it and with nothing else."""
     postings: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    same: defaultdict[Shingles, list[int]] = defaultdict(list)
-    pairs: set[tuple[int, int]] = set()
+    first: dict[Shingles, int] = {}
+    pairs: list[tuple[int, int]] = []
     for j, mine in enumerate(sentences):
         if not mine:
             continue
-        shared: Counter[int] = Counter()
-        for shingle in mine:
-            for i in postings[shingle]:
-                shared[i] += 1
-        # Equal sentences first: each with the first of its kind, so that n copies give n - 1 pairs.
-        if same[mine]:
-            pairs.add((same[mine][0], j))
-        same[mine].append(j)
+        if mine in first:
+            pairs.append((first[mine], j))
+            continue
+        first[mine] = j
+        shared = Counter(i for shingle in mine for i in postings[shingle])
         for i, count in shared.items():
-            if count >= share * min(len(mine), len(sentences[i])) and similarity(mine, sentences[i]) >= share:
-                pairs.add((i, j))
+            # Cheap first: most pairs share a shingle or two and no more.
+            enough = count >= share * min(len(mine), len(sentences[i]))
+            if enough and similarity(mine, sentences[i]) >= share:
+                pairs.append((i, j))
         for shingle in mine:
             if len(postings[shingle]) < MAX_POSTINGS:
                 postings[shingle].append(j)

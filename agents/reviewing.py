@@ -113,7 +113,7 @@ def _length(brief: Brief, blocks: Sequence[TextBlock]) -> Iterator[Finding]:
     words = sum(count_words(block.text) for block in blocks)
     if abs(words - wanted) > LENGTH_TOLERANCE * wanted:
         if words < wanted:
-            message = f"{words} words instead of {wanted}: the sources hold no more that fits; give more notes"
+            message = f"{words} words instead of {wanted}: the notes hold no more about what was asked; give more notes"
         else:
             message = f"{words} words instead of {wanted}: lists, tables and quotations are kept whole"
         yield Finding("length_off_target", message)

@@ -58,6 +58,11 @@ class Unit:
     def is_whole(self) -> bool:
         return not self.parts
 
+    @property
+    def points_away(self) -> bool:
+        """Whether it points at something that the new piece is not going to have."""
+        return self.points_elsewhere or (self.points_at_figure and not self.near_picture)
+
     @cached_property
     def shingles(self) -> Shingles:
         return shingles(self.text)

@@ -38,6 +38,8 @@ QUESTION_LOSS = 0.1
 LEANING_START_LOSS = 0.45
 CODE_LOSS = 0.15
 UNCLOSED_LOSS = 0.35
+# A list of one item, or one that goes on counting, is a step torn from a row of steps.
+TORN_LIST_LOSS = 0.25
 # Similarity to a better unit from which on a unit is worth less.
 NOVELTY_FROM = 0.45
 NOVELTY_LOSS = 0.6
@@ -158,6 +160,10 @@ def _losses(unit: Unit) -> float:
         loss += LEANING_START_LOSS
     if not unit.is_closed:
         loss += UNCLOSED_LOSS
+    if unit.block.kind == "list":
+        items = unit.block.items
+        if len(items) == 1 or (items[0].ordered and items[0].number > 1):
+            loss += TORN_LIST_LOSS
     if unit.block.kind in ("code", "table"):
         loss += CODE_LOSS
     return loss

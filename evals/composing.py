@@ -129,7 +129,9 @@ def _task(source: str, wanted: int, bundle: Sequence[IllustratedArticle]) -> Com
             SourceText(id=f"s-{hashlib.sha256(text.encode()).hexdigest()[:16]}", name=article.title, text=text)
         )
     unique = tuple({note.id: note for note in notes}.values())
-    return ComposingTask(source, bundle[0].language, wanted, bundle[0].title or source, unique)
+    # The brief names what all its notes are about: what to leave out is another measure's question.
+    instruction = "; ".join(dict.fromkeys(note.name for note in unique if note.name)) or source
+    return ComposingTask(source, bundle[0].language, wanted, instruction, unique)
 
 
 def as_markdown(article: IllustratedArticle) -> str:

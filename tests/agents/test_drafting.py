@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -87,7 +88,7 @@ def test_lists_come_whole_and_with_their_introduction(language: str, length_word
     text = NOTES[language]
     source, _, drafts = draft(text, length_words, language)
     for blocks in drafts:
-        for before, block in zip(blocks, blocks[1:], strict=False):
+        for before, block in pairwise(blocks):
             if block.type == "list":
                 assert len(block.items) == 3, "a list was cut"
                 assert introduces_next(before.text, before_whole=True), "a list without its introduction"
@@ -119,9 +120,9 @@ def long_note(paragraphs: int = 40) -> str:
     for p in range(paragraphs):
         here, there = nouns[p % 13], nouns[(p * 5 + 3) % 13]
         lines.append(
-            f"The {here} of ward {p} {verbs[p % 8]} the old {there} near milestone {p * 7}. It was surveyed in {1700 + p} "
-            f"by {p + 3} clerks with chains of brass. Every spring the {there} keeper of ward {p} paints {p + 11} posts "
-            f"white. However, the colour fades by August {p}. Merchants pay a toll of {p + 2} pence at the {here} gate."
+            f"The {here} of ward {p} {verbs[p % 8]} the old {there} near milestone {p * 7}. It was surveyed in "
+            f"{1700 + p} by {p + 3} clerks with chains of brass. Every spring the {there} keeper of ward {p} paints "
+            f"{p + 11} posts white. However, the colour fades by August {p}. Merchants pay a toll of {p + 2} pence at the {here} gate."
         )
         lines.append("")
     return "\n".join(lines)
@@ -230,9 +231,12 @@ def test_a_heading_says_where_it_comes_from() -> None:
 
 def test_no_material_gives_no_blocks_and_no_lonely_heading() -> None:
     source = as_source("# T\n\n## A\n\nWords.\n")
-    outline = Outline(sections=(OutlineSection(heading="Empty"), OutlineSection(heading="Else", material=(
-        SourceSpan(source_id="s-unknown", start=0, end=5),
-    ))))  # fmt: skip
+    outline = Outline(
+        sections=(
+            OutlineSection(heading="Empty"),
+            OutlineSection(heading="Else", material=(SourceSpan(source_id="s-unknown", start=0, end=5),)),
+        )
+    )
     assert draft_all((source,), outline) == [(), ()]
 
 
@@ -289,7 +293,7 @@ MARKS = st.sampled_from(
         ":\n\n",
         "\ud800",
         "! ",
-    ]  # fmt: skip
+    ]
 )
 
 
