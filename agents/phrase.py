@@ -78,7 +78,7 @@ class PhraseFinder:
         best: tuple[float, int] | None = None
         for number, candidate in enumerate(candidates):
             words = candidate.words
-            if words in parts:
+            if words in parts or set(words) in said:
                 continue
             score = _score(candidate, own, self._everywhere, repeats[words], self._background_texts, words in cued)
             if any(set(words) <= known for known in said):

@@ -84,7 +84,9 @@ def weigh_sections(
     # Sections of one subject all have something of it: half the usual worth counts as none.
     ground = MEDIAN_SHARE * float(np.median(worths))
     above = (worths - ground) / max(1e-9, float(worths.max()) - ground)
-    return Worth(worths, of_blocks, above >= RELEVANT_SHARE, True)
+    # A subject that no source mentions at all tells nothing about what to leave out.
+    is_relevant = above >= RELEVANT_SHARE if worths.max() > 0 else np.ones(len(sections), np.bool_)
+    return Worth(worths, of_blocks, is_relevant, True)
 
 
 def _centrality(sections: Sequence[SourceSection], texts: Sequence[Sequence[str]]) -> dict[SourceSpan, float]:

@@ -219,9 +219,38 @@ def test_lines_that_ended_in_carriage_returns_are_read_alike() -> None:
 
 
 MARKS = st.sampled_from(
-    ["# ", "## ", "- ", "1. ", "> ", "```\n", "| a | b |\n|---|---|\n| c | d |\n", "\n", "\n\n", "    ", "\t", "---\n"]
-    + ["![a](b.png)", "[^1]", "[^1]: x\n", "<!--", "-->", "<b>", "`", "\\", "*w*", "word ", "Satz. ", "文。", "===\n"]
-    + ["<img src=x>", "| ", "Figure 1: x\n", "\r\n", "{#a}", "[x]: y\n", "![x]", "  "]
+    [
+        *(
+            "# ",
+            "## ",
+            "- ",
+            "1. ",
+            "> ",
+            "```\n",
+            "| a | b |\n|---|---|\n| c | d |\n",
+            "\n",
+            "\n\n",
+            "    ",
+            "\t",
+            "---\n",
+        ),
+        *(
+            "![a](b.png)",
+            "[^1]",
+            "[^1]: x\n",
+            "<!--",
+            "-->",
+            "<b>",
+            "`",
+            "\\",
+            "*w*",
+            "word ",
+            "Satz. ",
+            "文。",
+            "===\n",
+        ),
+        *("<img src=x>", "| ", "Figure 1: x\n", "\r\n", "{#a}", "[x]: y\n", "![x]", "  "),
+    ]
 )
 TEXTS = st.one_of(st.lists(MARKS, max_size=40).map("".join), st.text(max_size=200))
 
