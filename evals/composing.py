@@ -25,6 +25,7 @@ from evals.articleset import IllustratedArticle, read_articles
 from interleaf.errors import NothingToSay, PictureMissing
 from interleaf.schema import Article, Brief, Picture, PictureFilter, PictureHit, PictureQuery, SourceText, TextBlock
 from interleaf.text import count_words, fold_space
+from interleaf.whole_file import write_whole
 
 __all__ = ["ComposingRow", "copied_share", "make_tasks", "render_rows", "run"]
 
@@ -79,17 +80,25 @@ class _NoPictures:
         return {}
 
 
-def run(set_dir: Path, out: Path | None = None, *, embedder: Embedder | None = None) -> list[ComposingRow]:
-    """Compose every task of the set and measure; rows go to `out` as JSON lines when it is given."""
+def run(
+    set_dir: Path,
+    out: Path | None = None,
+    *,
+    embedder: Embedder | None = None,
+    lengths: Sequence[int] = LENGTHS_WORDS,
+    most: int = MAX_TASKS_PER_SOURCE,
+) -> list[ComposingRow]:
+    """Compose every task of the set and measure; rows go to `out` as JSON lines when it is given. `lengths` in
+    words, at most `most` tasks for each length and source."""
     if embedder is None:
         from workers.settings import settings
         from workers.wiring import make_embedder
 
         embedder = make_embedder(settings())
     writer = ExtractiveWriter(embedder)
-    rows = [measure(task, writer) for task in make_tasks(read_articles(set_dir))]
+    rows = [measure(task, writer) for task in make_tasks(read_articles(set_dir), lengths, most)]
     if out is not None:
-        out.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+        write_whole(out, "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode())
     return rows
 
 
@@ -186,11 +195,12 @@ def _compose(brief: Brief, notes: tuple[SourceText, ...], writer: Writer) -> Art
 
 def copied_share(blocks: Sequence[TextBlock], notes: Sequence[SourceText], language: str) -> tuple[int, int]:
     """(sentences copied exactly from a valid span, all sentences). Every character of a sentence must lie in
-    supports that equal their spans after white space folding; headings of the workflow's own make no sentence."""
+    supports that equal their spans after white space folding. List items, cells and code count as sentences;
+    headings do not: they are phrases, and a workflow may make its own."""
     texts = {note.id: note.text for note in notes}
     copied = total = 0
     for block in blocks:
-        if block.type == "heading" and block.provenance.origin in ("workflow", "person"):
+        if block.type == "heading":
             continue
         good: set[int] = set()
         for support in block.provenance.supports:
@@ -248,9 +258,10 @@ def main() -> None:
     """`python -m evals.composing SET_DIR [--out ROWS.jsonl]` prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("set_dir", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="write a JSON line for each piece here")
+    parser.add_argument("--most", type=int, default=MAX_TASKS_PER_SOURCE, help="pieces per length and source")
     options = parser.parse_args()
-    print(render_rows(run(options.set_dir, options.out)))
+    print(render_rows(run(options.set_dir, options.out, most=options.most)))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,8 @@ def long_note(paragraphs: int = 40) -> str:
         lines.append(
             f"The {here} of ward {p} {verbs[p % 8]} the old {there} near milestone {p * 7}. It was surveyed in "
             f"{1700 + p} by {p + 3} clerks with chains of brass. Every spring the {there} keeper of ward {p} paints "
-            f"{p + 11} posts white. However, the colour fades by August {p}. Merchants pay a toll of {p + 2} pence at the {here} gate."
+            f"{p + 11} posts white. However, the colour fades by August {p}. Merchants pay a toll of "
+            f"{p + 2} pence at the {here} gate."
         )
         lines.append("")
     return "\n".join(lines)
