@@ -1,4 +1,4 @@
-"""FAISS rows: vectors by position 0..N-1, searched by inner product, flat or through an HNSW graph.
+"""FAISS rows: vectors by position 0..N-1, flat (to be compared outside) or as an HNSW graph that is walked here.
 
 The only file that touches faiss; its errors leave it as IndexUnusable. faiss aborts the process rather
 than raising when a mapped index is written to, and reads whatever a file says: so a mapped index is
@@ -28,7 +28,7 @@ faiss: Any = _typed_faiss
 Kind = Literal["flat", "hnsw"]
 
 # Measured in benchmarks/index.py, written down in docs/decisions/index-kind.md.
-LINKS: Final = 20  # M of HNSW: 2 M links per row on the ground floor
+LINKS: Final = 16  # M of HNSW: 2 M links per row on the ground floor
 BUILD_EFFORT: Final = 80  # efConstruction
 FIRST_EFFORT: Final = 32  # efSearch until it is measured
 _QUANTIZER: Final = "SQfp16"
@@ -94,7 +94,7 @@ class FaissRows:
     def search(
         self, queries: Vectors, k: int, bits: NDArray[np.uint8] | None = None, effort: int | None = None
     ) -> tuple[Vectors, Numbers]:
-        """(Q, k) scores and positions, best first, -1 where there was nothing.
+        """Walk the graph: (Q, k) scores and positions, best first, -1 where there was nothing.
 
         `bits`: only rows whose bit is set (one bit a row, lowest first); `effort`: for this search only."""
         with _translated("index"):
@@ -102,17 +102,15 @@ class FaissRows:
                 scores, places = self._index.search(queries, k)
                 return scores, places
             selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            if self.kind == "flat":
-                parameters = faiss.SearchParameters(sel=selector)
-            else:
-                parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=effort or self.effort)
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=effort or self.effort)
             scores, places = self._index.search(queries, k, params=parameters)
             return scores, places
 
     def rows(self, positions: Numbers) -> Vectors:
         """(len(positions), D) rows as they are kept: flat ones exactly, graph ones to half precision."""
-        if self.kind == "flat":
-            return np.asarray(self._matrix()[positions])
+        flat = self.flat()
+        if flat is not None:
+            return np.asarray(flat[positions])
         with _translated("index"):
             return np.asarray(self._index.storage.reconstruct_batch(np.ascontiguousarray(positions)))
 
@@ -121,12 +119,14 @@ class FaissRows:
         with _translated(path.name):
             faiss.write_index(self._index, str(path))
 
-    def _matrix(self) -> Vectors:
-        """(N, D) view of flat rows; valid until the next `append`."""
+    def flat(self) -> Vectors | None:
+        """(N, D) view of flat rows, valid until the next `append`; None for a graph."""
+        if self.kind != "flat":
+            return None
         if not len(self):
             return np.zeros((0, self.dimension), np.float32)
-        flat = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self.dimension)
-        return np.asarray(flat).reshape(len(self), self.dimension)
+        stored = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self.dimension)
+        return np.asarray(stored).reshape(len(self), self.dimension)
 
 
 @contextmanager
