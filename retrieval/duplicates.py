@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -53,6 +52,8 @@ class Look:
 
 def look_of(image: Image.Image) -> Look:
     """The look of a picture in mode L, LA, RGB or RGBA; transparency over white."""
+    import imagehash  # with scipy and its wavelets: a third of a second that listing pictures need not pay
+
     small = _on_white(image).resize((_HASHED_SIDE_PX, _HASHED_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=3.0)
     tiny = small.resize((LOOK_SIDE_PX, LOOK_SIDE_PX), Image.Resampling.BOX)
     return Look(str(imagehash.phash(small)), tiny.tobytes())
@@ -60,9 +61,9 @@ def look_of(image: Image.Image) -> Look:
 
 def comparable(image: Image.Image) -> Image.Image:
     """The picture as `same_picture` wants it: RGB over white, at most 512 px a side. All that needs keeping."""
-    small = _on_white(image)
-    small.thumbnail((_COMPARED_SIDE_PX, _COMPARED_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return small
+    shrink = max(1.0, max(image.size) / _COMPARED_SIDE_PX)
+    size = (max(1, round(image.width / shrink)), max(1, round(image.height / shrink)))
+    return _on_white(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def same_picture(first: Image.Image, second: Image.Image) -> bool:
@@ -124,7 +125,7 @@ def _on_white(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
         return white.convert("RGB")
-    return image.convert("RGB")  # a copy, also when it is RGB already
+    return image if image.mode == "RGB" else image.convert("RGB")  # never changed in place
 
 
 def _alignment(first: Image.Image, second: Image.Image) -> Crop:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from retrieval.derived import TextEncoder
 from retrieval.embedder import PixelEmbedder, TextEmbedder
 from retrieval.library import IngestReport, PictureLibrary
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from retrieval.derived import TextEncoder
 
 __all__ = ["IngestReport", "PictureLibrary", "make_embedder", "open_library"]
 
