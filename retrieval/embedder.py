@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interleaf.errors import ModelError
+from interleaf.text import clean
 from retrieval.weights import DEFAULT_ENCODER, english_only, find_weights, is_default, weights_sha256
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class TextEmbedder(_Model):
         """(N, D) float32 rows of unit length, in the order of `texts`; a blank text gives a zero row.
 
         `on_progress(done, total)` is called with the number of distinct texts that were new."""
-        keys = [text.strip()[:MAX_TEXT_CHARS] for text in texts]
+        keys = [_key(text) for text in texts]
         found = np.zeros((len(keys), self.dimension), np.float32)  # (N, D)
         with self._lock:
             rows = {key: self._memory[key] for key in dict.fromkeys(keys) if key in self._memory}
@@ -180,7 +181,7 @@ class PixelEmbedder(_Model):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(N, D) rows of texts, comparable with those of pictures; a blank text gives a zero row."""
-        keys = [text.strip()[:MAX_TEXT_CHARS] for text in texts]
+        keys = [_key(text) for text in texts]
         said = sorted(set(keys) - {""})
         found = np.zeros((len(keys), self.dimension), np.float32)  # (N, D)
         if said:
@@ -189,6 +190,11 @@ class PixelEmbedder(_Model):
                 if key:
                     found[i] = rows[key]
         return found
+
+
+def _key(text: str) -> str:
+    """What is encoded of a text: tokenizers refuse lone surrogates, and outer space means nothing."""
+    return clean(text.strip()[:MAX_TEXT_CHARS]).strip()
 
 
 @contextmanager
