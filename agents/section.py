@@ -19,6 +19,7 @@ __all__ = ["SourceSection", "split_by_headings", "split_by_topics"]
 # A source without headings is cut into topics when it is longer than this.
 MIN_TOPIC_BLOCKS = 6
 MIN_TOPIC_WORDS = 250
+MIN_TOPIC_SECTION_WORDS = 120  # of the average; a piece falls apart into shorter ones
 # Very long text without headings is handled in windows until it is known which of it is wanted.
 WINDOW_BLOCKS = 60
 
@@ -128,8 +129,8 @@ def split_by_topics(
     whole = replace(first, blocks=tuple(blocks), children=(), by_author=False)
     if len(blocks) < MIN_TOPIC_BLOCKS or words < MIN_TOPIC_WORDS:
         return [whole]
-    gaps = boundary_gaps(blocks, embedder)
-    finder = PhraseFinder([b.text for b in blocks if b.kind != "code"], language)
+    gaps = boundary_gaps(blocks, embedder, most=words // MIN_TOPIC_SECTION_WORDS)
+    finder = PhraseFinder([_phrase_text(b) for b in blocks if b.kind != "code"], language)
     edges = (0, *gaps, len(blocks))
     used = [title]
     found: list[SourceSection] = []
@@ -149,8 +150,13 @@ def name_section(
 ) -> tuple[str, SourceSpan | None]:
     """A heading for blocks without one, and where its words stand."""
     said = [b for b in blocks if b.kind != "code"] or list(blocks)
-    phrase = finder.find([b.text for b in said], avoid)
+    phrase = finder.find([_phrase_text(b) for b in said], avoid)
     if phrase.index < 0:
         return phrase.text, None
     spans = said[phrase.index].spans(phrase.start, phrase.end)
     return phrase.text, spans[0] if len(spans) == 1 else None
+
+
+def _phrase_text(block: SourceBlock) -> str:
+    """The text with the same offsets, but no phrase reaches from one item or row into the next."""
+    return block.text.replace("\n", "|") if block.kind in ("list", "table") else block.text

@@ -74,8 +74,10 @@ def load_topic_model() -> TopicModel:
     )
 
 
-def boundary_gaps(blocks: Sequence[Passage], embedder: Embedder, model: TopicModel | None = None) -> tuple[int, ...]:
-    """The indices of the blocks before which a new topic begins, in order; never 0."""
+def boundary_gaps(
+    blocks: Sequence[Passage], embedder: Embedder, model: TopicModel | None = None, most: int | None = None
+) -> tuple[int, ...]:
+    """The indices of the blocks before which a new topic begins, in order; never 0. At most `most`, if given."""
     if len(blocks) < MIN_BLOCKS:
         return ()
     model = model or load_topic_model()
@@ -85,11 +87,12 @@ def boundary_gaps(blocks: Sequence[Passage], embedder: Embedder, model: TopicMod
         found: list[int] = []
         for low, high in pairwise(edges):
             found += [low] * (low > 0) + [low + k for k in boundary_gaps(blocks[low:high], embedder, model)]
-        return tuple(found)
+        return tuple(found if most is None else found[:most])
     scores = model.score(measure_gaps(blocks, embedder))
+    wanted = model.count(len(blocks)) if most is None else min(most, model.count(len(blocks)))
     # Equal scores: the earlier gap, so that the result never depends on the sort's whims.
     order = sorted(range(len(scores)), key=lambda i: (-round(float(scores[i]), 9), i))
-    return tuple(sorted(i + 1 for i in order[: model.count(len(blocks))]))
+    return tuple(sorted(i + 1 for i in order[:wanted]))
 
 
 def segment(blocks: Sequence[Passage], title: str, language: str, embedder: Embedder) -> tuple[Boundary, ...]:
