@@ -17,7 +17,7 @@ from agents.sentence import split_sentences
 from interleaf.schema import Outline, SourceSpan, SourceText
 from interleaf.text import count_words, fold_space
 
-__all__ = ["Unit", "outline_units"]
+__all__ = ["Unit", "forget_notes", "outline_units"]
 
 # Sentences within an open quotation or bracket stay together, up to this many characters.
 MAX_JOINED_CHARS = 900
@@ -107,6 +107,12 @@ def _outline_units(
 @lru_cache(maxsize=64)
 def _document(source: SourceText) -> SourceDocument:
     return read_document(source)
+
+
+def forget_notes() -> None:
+    """Lets go of what was read of the last few outlines' sources."""
+    _outline_units.cache_clear()
+    _document.cache_clear()
 
 
 @dataclass(frozen=True)

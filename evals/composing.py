@@ -27,7 +27,7 @@ from interleaf.schema import Article, Brief, Picture, PictureFilter, PictureHit,
 from interleaf.text import count_words, fold_space
 from interleaf.whole_file import write_whole
 
-__all__ = ["ComposingRow", "copied_share", "make_tasks", "render_rows", "run"]
+__all__ = ["ComposingRow", "NoPictures", "as_markdown", "copied_share", "make_tasks", "render_rows", "run"]
 
 LENGTHS_WORDS = (300, 800, 2_000)
 MATERIAL_RATIO = 3
@@ -64,7 +64,7 @@ class ComposingRow:
         return self.sentences_copied / self.sentences if self.sentences else 0.0
 
 
-class _NoPictures:
+class NoPictures:
     """A finder with nothing to find."""
 
     def search(self, queries: Sequence[PictureQuery], k: int, where: PictureFilter) -> list[list[PictureHit]]:
@@ -184,7 +184,7 @@ def measure(task: ComposingTask, writer: Writer) -> ComposingRow:
 
 
 def _compose(brief: Brief, notes: tuple[SourceText, ...], writer: Writer) -> Article | None:
-    context = Context(writer=writer, finder=_NoPictures(), sources=notes)
+    context = Context(writer=writer, finder=NoPictures(), sources=notes)
     try:
         state: dict[str, Any] = article_graph().invoke({"brief": brief}, context=context)
     except NothingToSay:
