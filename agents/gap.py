@@ -7,7 +7,6 @@ other measures are local and made of layout alone, so that they mean the same in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -37,12 +36,10 @@ MEASURES = (
     "first_gap",
     "code_before",
     "code_after",
-    "list_goes_on",
 )
 
 _ENDS = (".", "!", "?", "。", "！", "？", "．", '"', "”", "’", "」", "』", "）", ")", "…", "*", "_", "`")
 _COLONS = (":", "：")
-_LATER_NUMBER = re.compile(r"\s*(?:[2-9]|\d\d)[.)．、]")
 
 
 class Passage(Protocol):
@@ -74,7 +71,6 @@ def measure_gaps(blocks: Sequence[Passage], embedder: Embedder) -> Table:
                 float(k == 1),
                 float(blocks[k - 1].kind == "code"),
                 float(blocks[k].kind == "code"),
-                float(blocks[k].kind == "list" and bool(_LATER_NUMBER.match(after))),
             )
         )
     return np.array(rows, dtype=np.float64).reshape(len(blocks) - 1, len(MEASURES))

@@ -43,7 +43,7 @@ WORDS_PER_PART = 110
 # A source's title names the piece when it has this much to do with the instruction.
 FITTING_TITLE = 0.3
 # … and when this share of the piece comes from it.
-MAIN_SOURCE_SHARE = 0.5
+MAIN_SOURCE_SHARE = 0.65
 
 
 def plan_outline(task: OutlineTask, embedder: Embedder) -> Outline:
