@@ -28,13 +28,11 @@ EPS = 1e-9
 
 # What speaks for one picture at one slot, (K, S) each.
 FEATURES = (
-    "before",  # similarity with the block before, as a share of the picture's best block
-    "before_strong",  # its cube: near the best counts, half as good hardly does
+    "before_strong",  # cube of the similarity with the block before as a share of the picture's best block
     "before_lead",  # how far the block before leads all other blocks
     "before_mutual",  # the block before is also nearest to this picture among all pictures
     "before_second",  # the same similarity one block further up
-    "after",
-    "after_second",
+    "after_second",  # and with the second block after
     "under_heading",  # similarity with a heading that stands right before
     "section",  # mean similarity of the section that the slot is in
 )
@@ -120,12 +118,10 @@ def evidence(fit: Table, view: SlotView) -> Table:
     second_after = np.where((after >= 0) & (after + 1 < n_blocks), after + 1, -1)
     heading_before = np.array([b >= 0 and view.kind[b] == "heading" for b in before], dtype=np.float64)
     table = {
-        "before": _at(share, before),
         "before_strong": _at(share**3, before),
         "before_lead": _at(lead, before),
         "before_mutual": _at(mutual, before),
         "before_second": _at(share, second_before),
-        "after": _at(share, after),
         "after_second": _at(share, second_after),
         "under_heading": _at(share, before) * heading_before,
         "section": _section_share(share, view),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.anchoring import anchored_slot
-from agents.assignment import assign
+from agents.assignment import assign, compete, credit
 from agents.belonging import Belonging
 from agents.context import Candidate, Choice, ChooseTask, Embedder, Place, RunnerUp, SpotTask
 from agents.evidence import SlotView, evidence, habits, slot_view
@@ -119,7 +119,10 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
     belonging = np.maximum(belonging, [0.9 if a is not None else 0.0 for a in anchors])
 
     worth = _worth(task, candidates, belonging, posterior)
-    pairs = assign(np.log(posterior + 1e-4), worth, is_open.tolist(), task.pictures_wanted)
+    taking_part = worth > 0
+    values = np.zeros_like(posterior)
+    values[taking_part] = credit(compete(posterior[taking_part]))
+    pairs = assign(values, worth, is_open.tolist(), task.pictures_wanted)
     score = belonging[:, None] * posterior
     return tuple(
         Choice(

@@ -45,7 +45,7 @@ WORDLESS_HABIT_PULL = 0.1
 BELONGING_PULL = 0.1
 BAG_PULL = 0.003
 BAG_SHARPNESS = 2.0
-BAG_RELUCTANCE = 0.5
+BAG_RELUCTANCE = 0.3
 # Bags with strangers drawn for each article.
 DRAWS = 2
 
