@@ -8,8 +8,6 @@ catalog does not name yet is done again, onto the same file names.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +20,10 @@ from PIL import Image
 from interleaf.errors import InterleafError, PictureMissing, PictureUnreadable
 from interleaf.schema import Picture
 from retrieval.catalog import Catalog, PictureRow
-from retrieval.decode import decode, open_stored
-from retrieval.duplicates import Look, NearDuplicates, comparable, look_of
-from retrieval.embedded import embedded_metadata
-from retrieval.file_name import caption_from_name
-from retrieval.metadata import PictureMetadata
+from retrieval.decode import open_stored
+from retrieval.duplicates import Look, NearDuplicates, comparable
 from retrieval.offers import Note, Offer, Offers, Refusal
+from retrieval.prepared import Prepared, described, prepare, words_of, words_sha256
 from retrieval.seen import Outcome, Seen, SeenFile
 from retrieval.store import PixelStore
 
@@ -82,16 +78,6 @@ class IngestReport:
     picture_ids: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A decoded offer, its pixels already let go: what is stored, how it looks, what is said of it."""
-
-    row: PictureRow
-    stored: bytes
-    shown: Image.Image
-    notes: tuple[str, ...]
-
-
 class Ingest:
     """One call's work on one collection. The caller holds the library's write lock."""
 
@@ -143,14 +129,14 @@ class Ingest:
 
     # 1 and 2: recognise, or read and decode
 
-    def _prepared(self, offers: list[Offer]) -> Iterator[tuple[Offer, SeenFile | _Prepared | PictureUnreadable]]:
+    def _prepared(self, offers: list[Offer]) -> Iterator[tuple[Offer, SeenFile | Prepared | PictureUnreadable]]:
         """Each offer with what it turned out to be, in the order of the offers, few at a time."""
-        waiting: deque[tuple[Offer, SeenFile | Future[_Prepared | PictureUnreadable]]] = deque()
+        waiting: deque[tuple[Offer, SeenFile | Future[Prepared | PictureUnreadable]]] = deque()
         with ThreadPoolExecutor(THREADS, thread_name_prefix="decode") as pool:
             try:
                 for offer in offers:
                     known = self._known(offer)
-                    waiting.append((offer, known or pool.submit(_prepare, offer, self._collection)))
+                    waiting.append((offer, known or pool.submit(prepare, offer, self._collection)))
                     while waiting and (isinstance(waiting[0][1], SeenFile) or len(waiting) >= WAITING):
                         yield self._settled(*waiting.popleft())
                 while waiting:
@@ -160,8 +146,8 @@ class Ingest:
 
     @staticmethod
     def _settled(
-        offer: Offer, found: SeenFile | Future[_Prepared | PictureUnreadable]
-    ) -> tuple[Offer, SeenFile | _Prepared | PictureUnreadable]:
+        offer: Offer, found: SeenFile | Future[Prepared | PictureUnreadable]
+    ) -> tuple[Offer, SeenFile | Prepared | PictureUnreadable]:
         return offer, found if isinstance(found, SeenFile) else found.result()
 
     def _known(self, offer: Offer) -> SeenFile | None:
@@ -172,12 +158,12 @@ class Ingest:
     def _as_seen(self, offer: Offer, outcome: Outcome = "kept", picture_id: str = "") -> SeenFile:
         return SeenFile(
             *(offer.place, self._collection, offer.size_bytes, offer.stamp),
-            *(_words_sha256(offer.beside), self._dedupe, outcome, picture_id),
+            *(words_sha256(offer.beside), self._dedupe, outcome, picture_id),
         )
 
     # 3: decide
 
-    def _take(self, offer: Offer, prepared: SeenFile | _Prepared | PictureUnreadable) -> None:
+    def _take(self, offer: Offer, prepared: SeenFile | Prepared | PictureUnreadable) -> None:
         if isinstance(prepared, PictureUnreadable):
             self._refused.append(Refusal(offer.label, f"{prepared.problem} {prepared.remedy}"))
             return
@@ -206,7 +192,7 @@ class Ingest:
         self._added[picture.id] = None
         self._remember(offer, "kept", picture.id)
 
-    def _take_exact(self, offer: Offer, prepared: _Prepared, known: Picture) -> None:
+    def _take_exact(self, offer: Offer, prepared: Prepared, known: Picture) -> None:
         """The same pixels are in the library: in this collection, or they join it now."""
         self._ids[offer.label] = known.id
         if known.id in self._added:
@@ -224,7 +210,7 @@ class Ingest:
         self._redescribe(offer, prepared.row.picture, known.id, near=False)
         self._remember(offer, "kept", known.id)
 
-    def _near_duplicate(self, prepared: _Prepared) -> str | None:
+    def _near_duplicate(self, prepared: Prepared) -> str | None:
         if self._near is None:
             return None
         look = Look(prepared.row.picture.perceptual_hash, prepared.row.look)
@@ -243,14 +229,14 @@ class Ingest:
         edited = (
             earlier is not None
             and (earlier.outcome, earlier.picture_id) == ("kept", picture_id)
-            and earlier.words_sha256 != _words_sha256(offer.beside)
+            and earlier.words_sha256 != words_sha256(offer.beside)
         )
-        theirs, ours = _words_of(offered), _words_of(old)
+        theirs, ours = words_of(offered), words_of(old)
         better = _RANK[offered.caption_origin] > _RANK[old.caption_origin]
         if near and not edited and not (better and _RANK[old.caption_origin] <= _RANK["file_name"]):
             return
         merged = theirs.over(ours) if edited or better else ours.over(theirs)
-        picture = _described(old, merged)
+        picture = described(old, merged)
         if picture == old:
             return
         self._described[picture_id] = None
@@ -263,7 +249,7 @@ class Ingest:
 
     # 4 and 5: write
 
-    def _keep(self, prepared: _Prepared) -> None:
+    def _keep(self, prepared: Prepared) -> None:
         picture = prepared.row.picture
         self._store.write(picture.id, picture.media_type, prepared.stored)
         self._batch_bytes += len(prepared.stored)
@@ -316,56 +302,3 @@ class Ingest:
             return comparable(open_stored(path.read_bytes(), picture.media_type, path.name))
         except (OSError, PictureUnreadable):
             return Image.new("RGB", (16, 16))
-
-
-def _prepare(offer: Offer, collection: str) -> _Prepared | PictureUnreadable:
-    """Read, decode and describe one offer; runs in a thread."""
-    try:
-        decoded = decode(offer.read(), offer.label)
-    except PictureUnreadable as error:
-        return error
-    look = look_of(decoded.image)
-    said = offer.beside.over(embedded_metadata(decoded.said, decoded.exif))
-    if not said.caption and (named := caption_from_name(offer.name)):
-        said = replace(said, caption=named, caption_origin="file_name")
-    said = said.cleaned()
-    picture = Picture(
-        id=decoded.id,
-        media_type=decoded.media_type,
-        width_px=decoded.width_px,
-        height_px=decoded.height_px,
-        size_bytes=len(decoded.stored),
-        name=offer.name[:1_000],
-        collection=collection,
-        perceptual_hash=look.perceptual_hash,
-    )
-    row = PictureRow(_described(picture, said), hashlib.sha256(decoded.stored).hexdigest(), look.tiny)
-    return _Prepared(row, decoded.stored, comparable(decoded.image), said.notes)
-
-
-def _words_of(picture: Picture) -> PictureMetadata:
-    return PictureMetadata(
-        *(picture.caption, picture.caption_origin, picture.alt, picture.keywords),
-        *(picture.author, picture.licence, picture.source_url, picture.taken_at),
-    )
-
-
-def _described(picture: Picture, said: PictureMetadata) -> Picture:
-    return picture.model_copy(
-        update={
-            "caption": said.caption,
-            "caption_origin": said.caption_origin,
-            "alt": said.alt,
-            "keywords": said.keywords,
-            "author": said.author,
-            "licence": said.licence,
-            "source_url": said.source_url,
-            "taken_at": said.taken_at,
-        }
-    )
-
-
-def _words_sha256(said: PictureMetadata) -> str:
-    taken_at = said.taken_at.isoformat() if said.taken_at else None
-    words = [said.caption, said.caption_origin, said.alt, said.keywords, said.author, said.licence, said.source_url]
-    return hashlib.sha256(json.dumps([*words, taken_at]).encode("ascii")).hexdigest()

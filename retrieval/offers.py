@@ -17,15 +17,11 @@ from typing import Final, NamedTuple
 from interleaf.errors import PictureUnreadable
 from interleaf.text import clean_line
 from retrieval.archive import Archive
-from retrieval.decode import MAX_FILE_BYTES, too_many_bytes
+from retrieval.beside import Beside, Note, read_file
+from retrieval.decode import MAX_FILE_BYTES
 from retrieval.metadata import PictureMetadata
 from retrieval.sidecar import (
     MANIFEST_NAMES,
-    MAX_SIDECAR_BYTES,
-    Manifest,
-    is_sidecar_of,
-    read_manifest,
-    read_picture_sidecar,
 )
 from retrieval.sniff import HEAD_BYTES, PICTURE_SUFFIXES, is_archive, is_picture
 
@@ -39,13 +35,6 @@ class Refusal(NamedTuple):
 
     name: str
     reason: str
-
-
-class Note(NamedTuple):
-    """Something a person should know of a file that was taken, or of a sidecar."""
-
-    name: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +63,7 @@ class Offers:
 def offered(paths: Sequence[Path]) -> Offers:
     """The pictures in folders, archives and single files. What cannot be read is refused by name."""
     found = Offers()
-    beside: dict[Path, _Beside] = {}
+    beside: dict[Path, Beside] = {}
     for path in paths:
         try:
             if path.is_dir():
@@ -92,11 +81,11 @@ def offered(paths: Sequence[Path]) -> Offers:
             continue
         folder = path.absolute().parent
         if folder not in beside:
-            beside[folder] = _Beside.of_folder(folder, _label(path.parent), found)
+            beside[folder] = Beside.of_folder(folder, _label(path.parent), found.notes)
         if _speaks_for_others(path, beside[folder].names):
             found.ignored_files += 1
             continue
-        _offer_file(path, _label(path), beside[folder].about(path.name, found), found)
+        _offer_file(path, _label(path), beside[folder].about(path.name, found.notes), found)
     return found
 
 
@@ -108,81 +97,19 @@ def offered_described(items: Iterable[tuple[Path, PictureMetadata]]) -> Offers:
     return found
 
 
-@dataclass
-class _Beside:
-    """What the files of one folder say of the pictures in it and below; `read` gives a file's bytes by its name."""
-
-    label: str
-    names: frozenset[str]
-    read: Callable[[str], bytes]
-    manifests: list[Manifest] = field(default_factory=list)
-    above: _Beside | None = None
-    folder_name: str = ""
-
-    @classmethod
-    def of_folder(cls, folder: Path, label: str, found: Offers, above: _Beside | None = None) -> _Beside:
-        with os.scandir(folder) as entries:
-            names = frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        return cls.of_names(label, names, lambda name: _read(folder / name, name, MAX_SIDECAR_BYTES), found, above)
-
-    @classmethod
-    def of_names(
-        cls,
-        label: str,
-        names: frozenset[str],
-        read: Callable[[str], bytes],
-        found: Offers,
-        above: _Beside | None = None,
-    ) -> _Beside:
-        beside = cls(label, names, read, above=above, folder_name=label.rpartition("/")[2])
-        for name in MANIFEST_NAMES:
-            if name in names and (data := beside.data(name, found)) is not None:
-                manifest = read_manifest(data, name)
-                beside.manifests.append(manifest)
-                found.notes += [Note(f"{label}/{name}", problem) for problem in manifest.problems]
-        return beside
-
-    def data(self, name: str, found: Offers) -> bytes | None:
-        try:
-            return self.read(name)
-        except PictureUnreadable as error:
-            found.notes.append(Note(f"{self.label}/{name}", f"{error.problem} {error.remedy}"))
-        except OSError as error:
-            found.notes.append(Note(f"{self.label}/{name}", f"it cannot be read ({error.strerror or error})."))
-        return None
-
-    def about(self, picture_name: str, found: Offers) -> PictureMetadata:
-        """What is said of a picture of this folder: its own sidecar, then manifests from here upwards."""
-        said = PictureMetadata()
-        for name in is_sidecar_of(picture_name):
-            if name in self.names and name not in MANIFEST_NAMES and (data := self.data(name, found)) is not None:
-                own, problem = read_picture_sidecar(data, name, picture_name)
-                said = said.over(own) if own else said
-                if problem:
-                    found.notes.append(Note(f"{self.label}/{name}", problem))
-        path, beside = picture_name, self
-        while True:
-            for manifest in beside.manifests:
-                if metadata := manifest.about(path):
-                    said = said.over(metadata)
-            if beside.above is None:
-                return said
-            path, beside = f"{beside.folder_name}/{path}", beside.above
-
-
 def _walk_folder(root: Path, found: Offers) -> None:
     inside = root.resolve()
-    waiting: list[tuple[Path, _Beside | None]] = [(root, None)]
+    waiting: list[tuple[Path, Beside | None]] = [(root, None)]
     while waiting:
         folder, above = waiting.pop()
         try:
-            beside = _Beside.of_folder(folder, _label(folder), found, above)
+            beside = Beside.of_folder(folder, _label(folder), found.notes, above)
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             found.refused.append(_refusal(folder, error))
             continue
-        below: list[tuple[Path, _Beside | None]] = []
+        below: list[tuple[Path, Beside | None]] = []
         for entry in entries:
             path = folder / entry.name
             if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -210,7 +137,7 @@ def _pass_link(path: Path, inside: Path, found: Offers) -> None:
         found.ignored_files += 1
 
 
-def _look_at_file(path: Path, beside: _Beside, found: Offers) -> None:
+def _look_at_file(path: Path, beside: Beside, found: Offers) -> None:
     if _speaks_for_others(path, beside.names):
         found.ignored_files += 1
         return
@@ -225,7 +152,7 @@ def _look_at_file(path: Path, beside: _Beside, found: Offers) -> None:
     if is_archive(head) and suffix_of(path.name) == ".zip":
         _open_archive(path, _label(path), found)
     elif suffix_of(path.name) in PICTURE_SUFFIXES or is_picture(head):
-        _offer_file(path, _label(path), beside.about(path.name, found), found)
+        _offer_file(path, _label(path), beside.about(path.name, found.notes), found)
     else:
         found.ignored_files += 1
 
@@ -237,7 +164,7 @@ def _offer_file(path: Path, label: str, said: PictureMetadata, found: Offers) ->
         found.refused.append(_refusal(path, error))
         return
     place = os.fsencode(path.absolute())
-    read = partial(_read, path, label, MAX_FILE_BYTES)
+    read = partial(read_file, path, label, MAX_FILE_BYTES)
     found.offers.append(
         Offer(label, clean_line(path.name), place, status.st_size, status.st_mtime_ns, said.cleaned(), read)
     )
@@ -251,14 +178,14 @@ def _open_archive(path: Path, label: str, found: Offers) -> None:
         return
     found.refused += [Refusal(f"{label}/{refused.name}", refused.reason) for refused in archive.refused]
     found.ignored_files += archive.ignored_files
-    known: dict[str, _Beside] = {}
+    known: dict[str, Beside] = {}
 
-    def beside_of(folder: str) -> _Beside:
+    def beside_of(folder: str) -> Beside:
         if folder not in known:
             above = beside_of(folder.rpartition("/")[0]) if folder else None
             names = frozenset(archive.names_in(folder))
             shown = f"{label}/{folder}".rstrip("/")
-            known[folder] = _Beside.of_names(shown, names, partial(archive.read_beside, folder), found, above)
+            known[folder] = Beside.of_names(shown, names, partial(archive.read_beside, folder), found.notes, above)
         return known[folder]
 
     for member in archive.members():
@@ -272,7 +199,7 @@ def _open_archive(path: Path, label: str, found: Offers) -> None:
                 Refusal(f"{label}/{member.path}", "it is an archive inside an archive. Unpack it and add it apart.")
             )
         elif suffix in PICTURE_SUFFIXES or is_picture(archive.head(member)):
-            said = beside.about(member.name, found).cleaned()
+            said = beside.about(member.name, found.notes).cleaned()
             found.offers.append(
                 Offer(
                     f"{label}/{member.path}"[:MAX_LABEL_CHARS],
@@ -308,20 +235,6 @@ def suffix_of(name: str) -> str:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
-
-
-def _read(path: Path, label: str, limit: int) -> bytes:
-    """The bytes of a file. PictureUnreadable when it is larger than `limit` or cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise PictureUnreadable(
-            label, f"it cannot be read ({error.strerror or error}).", "Look at its permissions, or leave it out."
-        ) from error
-    if len(data) > limit:
-        raise too_many_bytes(label, path.stat().st_size)
-    return data
 
 
 def _label(path: Path) -> str:
