@@ -29,9 +29,9 @@ Kind = Literal["flat", "hnsw"]
 
 # Measured in benchmarks/index.py, written down in docs/decisions/index-kind.md.
 LINKS: Final = 16  # M of HNSW: 2 M links per row on the ground floor
-BUILD_EFFORT: Final = 80  # efConstruction
+BUILD_EFFORT: Final = 64  # efConstruction
 FIRST_EFFORT: Final = 32  # efSearch until it is measured
-_QUANTIZER: Final = "SQfp16"
+_QUANTIZER: Final = "SQbf16"
 
 
 class FaissRows:
@@ -88,7 +88,7 @@ class FaissRows:
                 # Not read from the file again: another process may have put a newer one there.
                 self._index, self._path = faiss.deserialize_index(faiss.serialize_index(self._index)), None
             if not self._index.is_trained:
-                self._index.train(rows)  # a half-precision quantizer learns nothing; faiss wants to be asked
+                self._index.train(rows)  # a bfloat16 quantizer learns nothing; faiss wants to be asked
             self._index.add(rows)
 
     def search(
@@ -107,7 +107,7 @@ class FaissRows:
             return scores, places
 
     def rows(self, positions: Numbers) -> Vectors:
-        """(len(positions), D) rows as they are kept: flat ones exactly, graph ones to half precision."""
+        """(len(positions), D) rows as they are kept: flat ones exactly, graph ones in bfloat16."""
         flat = self.flat()
         if flat is not None:
             return np.asarray(flat[positions])

@@ -192,10 +192,11 @@ class VectorIndex:
         rows = len(self._numbers)
         if self.kind == "flat" or total <= max(EXACT_ALLOWED, EXACT_SHARE * rows):
             return self._compare(queries, k, counted, total)
-        # A graph walk meets every row, counted or not: under a filter it has to go on for longer.
+        # The effort was measured for K neighbours; and a graph walk meets every row, counted or not, so that
+        # under a filter it has to go on for longer.
         effort = None
-        if total < rows or k > self._rows.effort // 2:
-            effort = int(max(self._rows.effort, 2 * k) * min(8.0, rows / total))
+        if total < rows or k > K:
+            effort = int(max(self._rows.effort, 2 * k if k > K else k) * min(8.0, rows / total))
         bits = None
         if total < rows:
             if allowed is None and self._bits is None:
@@ -294,9 +295,10 @@ class VectorIndex:
         self, queries: Vectors, k: int, scores: Vectors, places: Numbers, counted: NDArray[np.bool_]
     ) -> list[Neighbours]:
         """faiss's table as neighbours; a query that the graph left short is answered by comparing all."""
-        scores = rounded(scores)
-        if int(places.min()) >= 0 and bool((scores[:, 1:] < scores[:, :-1]).all()):  # full, and nothing ties
-            return [Neighbours(n, s) for n, s in zip(self._numbers[places], scores, strict=True)]
+        if int(places.min()) >= 0:
+            scores = rounded(scores)
+            if bool((scores[:, 1:] < scores[:, :-1]).all()):  # nothing ties
+                return [Neighbours(n, s) for n, s in zip(self._numbers[places], scores, strict=True)]
         found = [best(self._numbers[p[p >= 0]], s[p >= 0], k) for s, p in zip(scores, places, strict=True)]
         short = [q for q, one in enumerate(found) if len(one.numbers) < k]
         if short:

@@ -102,7 +102,7 @@ class VectorIndexContract:
         index.add(numbers[[10]], rows[[20]])
         assert index.search(rows[[20]], 1)[0].numbers.tolist() == [numbers[10]]
         assert numbers[10] in index.numbers() and numbers[20] not in index.numbers()
-        assert np.allclose(index.vectors(numbers[[10]]), rows[[20]], atol=1e-3)
+        assert np.allclose(index.vectors(numbers[[10]]), rows[[20]], atol=5e-3)
         assert index.remove(numbers[[10]]) == 1
         assert index.remove(numbers[[10]]) == 0
 
@@ -113,7 +113,7 @@ class VectorIndexContract:
         index.add(numbers[30:], rows[30:])
         assert index.numbers().tolist() == list(range(50))
         assert index.holds(np.array([49, 50, 0, 0])).tolist() == [True, False, True, True]
-        assert np.allclose(index.vectors(numbers), rows, atol=1e-3)
+        assert np.allclose(index.vectors(numbers), rows, atol=5e-3)
         assert [int(n.numbers[0]) for n in index.search(rows, 1)] == numbers.tolist()
 
     def test_equal_scores_are_ordered_by_number(self) -> None:
