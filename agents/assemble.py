@@ -11,6 +11,7 @@ from agents.choose import candidates_of
 from agents.context import Context
 from agents.figure import make_figure
 from agents.progress import tell
+from agents.sentence import split_sentences
 from agents.state import State
 from interleaf.schema import (
     Article,
@@ -22,6 +23,7 @@ from interleaf.schema import (
     Run,
     SourceRecord,
     SourceText,
+    Support,
     TextBlock,
 )
 from interleaf.text import clean_line, count_words, fold_space, terms
@@ -38,8 +40,29 @@ def length_score(words: int, wanted: int) -> float:
     return 100.0 * max(0.0, 1.0 - loss)
 
 
+def _holds(block: TextBlock, support: Support, sources: dict[str, str]) -> bool:
+    """Whether the spans exist and, for copied words, equal them after white space folding."""
+    rests = [sources[s.source_id][s.start : s.end] for s in support.spans if s.source_id in sources]
+    if support.how != "copied":
+        return bool(rests)
+    said = fold_space(block.text if block.type == "code" else block.text[support.start : support.end])
+    # Where a mark (a footnote, a picture) was cut out of a sentence, its parts may touch.
+    return said in (fold_space(" ".join(rests)), fold_space("".join(rests)))
+
+
+def _unsupported(block: TextBlock, language: str) -> int:
+    """How many sentences of a block no support covers. A heading may be the workflow's own words."""
+    if block.type in ("heading", "code", "table"):
+        return 0
+    covered = [(support.start, support.end) for support in block.provenance.supports]
+    return sum(
+        not any(start < b and a < end for a, b in covered) for start, end in split_sentences(block.text, language)
+    )
+
+
 def make_report(
     brief: Brief,
+    language: str,
     blocks: tuple[TextBlock, ...],
     sources: tuple[SourceText, ...],
     placed: int,
@@ -52,12 +75,8 @@ def make_report(
     for block in blocks:
         for support in block.provenance.supports:
             sentences += 1
-            said = fold_space(block.text[support.start : support.end]) if block.type != "code" else block.text.strip()
-            rests = [by_id[s.source_id][s.start : s.end] for s in support.spans if s.source_id in by_id]
-            if support.how != "copied":
-                held += bool(rests)
-            elif fold_space(" ".join(rests)) == fold_space(said):
-                held += 1
+            held += _holds(block, support, by_id)
+        sentences += _unsupported(block, language)
     words = sum(count_words(block.text) for block in blocks)
     grams: Counter[tuple[str, ...]] = Counter()
     for block in blocks:
@@ -110,7 +129,13 @@ def assemble(state: State, runtime: Runtime[Context]) -> State:
             for source in context.sources
         ),
         report=make_report(
-            brief, tuple(state["blocks"]), context.sources, len(state["choices"]), len(candidates), notices
+            brief,
+            state["language"],
+            tuple(state["blocks"]),
+            context.sources,
+            len(state["choices"]),
+            len(candidates),
+            notices,
         ),
         run=Run(
             interleaf_version=context.interleaf_version,

@@ -167,7 +167,7 @@ def measure(task: ComposingTask, writer: Writer) -> ComposingRow:
     blocks = article.text_blocks if article is not None else ()
     words = sum(count_words(block.text) for block in blocks)
     copied, sentences = copied_share(blocks, task.notes, task.language)
-    report = make_report(brief, blocks, task.notes, 0, 0, ())
+    report = make_report(brief, task.language, blocks, task.notes, 0, 0, ())
     return ComposingRow(
         source=task.source,
         language=task.language,

@@ -10,7 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 import interleaf
-from interleaf.cli import compose, eval_, library, runs, schema
+import interleaf.cli.compose as compose_command
+from interleaf.cli.eval_ import app as eval_app
+from interleaf.cli.library import app as library_app
+from interleaf.cli.runs import runs
+from interleaf.cli.schema import schema
 from interleaf.errors import InterleafError, error_to_record
 
 __all__ = ["app", "main"]
@@ -28,11 +32,11 @@ app = typer.Typer(
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="compose", epilog=compose.EPILOG)(compose.compose)
-app.add_typer(library.app, name="library")
-app.add_typer(eval_.app, name="eval")
-app.command(name="schema")(schema.schema)
-app.command(name="runs")(runs.runs)
+app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compose)
+app.add_typer(library_app, name="library")
+app.add_typer(eval_app, name="eval")
+app.command(name="schema")(schema)
+app.command(name="runs")(runs)
 
 
 def _show_version(wanted: bool) -> None:
