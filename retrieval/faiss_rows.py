@@ -27,9 +27,9 @@ faiss: Any = _typed_faiss
 
 Kind = Literal["flat", "hnsw"]
 
-# Measured in benchmarks/index.py, written down in docs/decisions/index-kind.md.
+# Measured in benchmarks/index.py, written down in docs/decisions/0005-index-kind.md.
 LINKS: Final = 16  # M of HNSW: 2 M links per row on the ground floor
-BUILD_EFFORT: Final = 64  # efConstruction
+BUILD_EFFORT: Final = 80  # efConstruction
 FIRST_EFFORT: Final = 32  # efSearch until it is measured
 _QUANTIZER: Final = "SQbf16"
 

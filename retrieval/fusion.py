@@ -5,7 +5,7 @@
 `words` is the TF-IDF score; `sentence` the cosine of the nearest sentence around the place, `whole` that of
 all words around it; `latin` the share of Latin letters, for an encoder that knows English only (1 for others);
 `kin` how much a caption has in common with those of the three best pictures so far: pictures of one subject are
-found together. Why these and what else was tried: docs/decisions/fusion.md. Letters: N pictures.
+found together. Why these and what else was tried: docs/decisions/0006-fusion.md. Letters: N pictures.
 """
 
 from __future__ import annotations

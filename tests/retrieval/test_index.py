@@ -84,7 +84,7 @@ def test_growing_past_the_threshold_builds_a_graph_and_states_its_recall(caplog:
     with caplog.at_level(logging.INFO):
         index.add(np.arange(1_500, 3_000), rows[1_500:3_000])
     assert index.kind == "hnsw"
-    assert index.report.recall.meets(0.99, 0.98)
+    assert index.report.recall.meets(0.995, 0.99)
     assert "recall@10" in caplog.text
     index.add(np.arange(3_000, 6_000), rows[3_000:])  # onto the graph, without a rebuild; measured again
     assert len(index) == index.report.count == 6_000
