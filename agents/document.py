@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -54,7 +55,18 @@ def read_document(source: SourceText) -> SourceDocument:
     is kept as paragraphs. Raw HTML, comments, link definitions and footnotes' texts are left out.
 
     Several steps of a run read the same sources: what was read is remembered."""
-    return read_markdown(source) if source.media_type == "text/markdown" else read_plain_text(source)
+    document = read_markdown(source) if source.media_type == "text/markdown" else read_plain_text(source)
+    if not any(_is_no_heading(block) for block in document.blocks):
+        return document
+    # A "heading" of this length is text that somebody underlined or put behind a hash.
+    blocks = tuple(
+        replace(block, kind="paragraph", level=0) if _is_no_heading(block) else block for block in document.blocks
+    )
+    return replace(document, blocks=blocks)
+
+
+def _is_no_heading(block: SourceBlock) -> bool:
+    return block.kind == "heading" and len(block.text) > MAX_HEADING_CHARS
 
 
 def _supports(block: SourceBlock, ranges: Sequence[tuple[int, int]]) -> tuple[Support, ...]:

@@ -16,7 +16,7 @@ from agents.function_words import CJK_FUNCTION_CHARS, KOREAN_ENDINGS, LINKS, NOU
 from agents.sentence import word_spans
 from interleaf.text import fold_space, is_cjk
 
-__all__ = ["Phrase", "PhraseFinder", "find_phrase"]
+__all__ = ["Phrase", "PhraseFinder", "find_phrase", "shortened"]
 
 MAX_WORDS = 6
 MAX_PART_WORDS = 3  # of words in a row without a link
@@ -113,6 +113,15 @@ class PhraseFinder:
         chosen = candidates[best[1]]
         written = fold_space(texts[chosen.index][chosen.start : chosen.end])
         return Phrase(written[:1].upper() + written[1:], chosen.index, chosen.start, chosen.end)
+
+
+def shortened(text: str, most_chars: int) -> str:
+    """`text`, or as many of its first words as fit, with an ellipsis: a source may call anything its heading."""
+    if len(text) <= most_chars:
+        return text
+    cut = text[: most_chars - 1]
+    head, space, _ = cut.rpartition(" ")
+    return (head if space else cut).rstrip() + "…"
 
 
 def find_phrase(texts: Sequence[str], background: Sequence[str], language: str, avoid: Iterable[str] = ()) -> Phrase:

@@ -19,7 +19,7 @@ from agents.gathering import Gathered, gather
 from agents.inline import plain_text
 from agents.matching import match_outline
 from agents.material import choose_material
-from agents.phrase import PhraseFinder
+from agents.phrase import PhraseFinder, shortened
 from agents.relevance import named_subject, relevance
 from agents.section import SourceSection, name_section
 from agents.worth import Worth, weigh_sections
@@ -29,6 +29,8 @@ from interleaf.text import count_words
 
 __all__ = ["DEFAULT_LENGTH_WORDS", "plan_outline"]
 
+# A heading is a line, not a paragraph.
+MAX_HEADING_CHARS = 200
 DEFAULT_LENGTH_WORDS = 800
 # When a person asks for more words than the relevant sections hold, others follow down to this share of the
 # best one's worth.
@@ -64,7 +66,7 @@ def plan_outline(task: OutlineTask, embedder: Embedder) -> Outline:
     if brief.outline is not None and brief.outline.sections:
         outline = match_outline(brief.outline, gathered.sections, wanted, brief.instruction, embedder)
         title = brief.title or outline.title or _title(task, gathered, _chapters_of(gathered.sections), embedder)
-        return outline.model_copy(update={"title": title})
+        return outline.model_copy(update={"title": shortened(title, MAX_HEADING_CHARS)})
     titles = [gathered.title_of(source)[0] for source in range(len(gathered.documents))]
     worth = weigh_sections(gathered.sections, titles, brief.instruction, embedder)
     chapters = _meant(gathered.sections, worth, brief.length_words, embedder)
@@ -78,7 +80,7 @@ def plan_outline(task: OutlineTask, embedder: Embedder) -> Outline:
     sections = [
         part for chapter, length in zip(chapters, lengths, strict=True) for part in _sections(chapter, length, worth)
     ]
-    return Outline(title=title, sections=tuple(sections))
+    return Outline(title=shortened(title, MAX_HEADING_CHARS), sections=tuple(sections))
 
 
 def _chapters_of(sections: Sequence[SourceSection]) -> list[Chapter]:
@@ -177,7 +179,11 @@ def _planned(
 ) -> OutlineSection:
     material = choose_material(blocks, length, worths)
     return OutlineSection(
-        heading=heading, heading_span=span, level=level, length_words=max(1, length), material=material
+        heading=shortened(heading, MAX_HEADING_CHARS),
+        heading_span=span,
+        level=level,
+        length_words=max(1, length),
+        material=material,
     )
 
 
