@@ -49,6 +49,10 @@ __all__ = [
 MAX_LIST_DEPTH = 8
 
 
+# Longer than any heading that a reader would take for one.
+MAX_HEADING_CHARS = 400
+
+
 @lru_cache(maxsize=256)
 def read_document(source: SourceText) -> SourceDocument:
     """Reads Markdown or plain text, by `source.media_type`. Any text can be read: what is not understood
