@@ -9,7 +9,6 @@ Letters: N rows, D width, Q queries.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ from retrieval.nearest import (
     checked_rows,
     rounded,
 )
+from retrieval.numbering import Numbering
 from retrieval.recall import K, Recall, probes, recall_at
 from retrieval.snapshot import Header, Snapshot, read_snapshot, write_snapshot
 
@@ -76,12 +76,7 @@ class VectorIndex:
 
     def __init__(self, dimension: int, encoder: str = "", encoder_sha256: str = "") -> None:
         self._encoder, self._encoder_sha256 = encoder, encoder_sha256
-        self._numbers: Numbers = np.zeros(0, np.int64)  # (N,) by position
-        self._counted: NDArray[np.bool_] = np.zeros(0, bool)  # (N,) by position
-        # (positions by rising number, those numbers); None: they rise as they stand
-        self._order: tuple[Numbers, Numbers] | None = None
-        self._bits: NDArray[np.uint8] | None = None  # `_counted`, packed at the first search after a change
-        self._dead = 0
+        self._numbering = Numbering(np.zeros(0, np.int64))
         self._rows = FaissRows.empty("flat", dimension)
         self._exact_only = False  # a graph was tried and did not reach its recall
         self._measured_rows = 0
@@ -113,9 +108,7 @@ class VectorIndex:
                 snapshot.path.name, "its header and its rows disagree.", "Delete it: it is built again."
             )
         index = cls(header.dimension, header.encoder, header.encoder_sha256)
-        index._rows, index._numbers, index._counted = rows, snapshot.numbers, snapshot.counted
-        index._dead = header.rows - header.count
-        index._sort()
+        index._rows, index._numbering = rows, Numbering(snapshot.numbers, snapshot.counted)
         rows.effort = header.effort
         index._measured_rows = header.measured_rows
         recall = Recall(header.recall_near, header.recall_far)
@@ -134,63 +127,58 @@ class VectorIndex:
     @property
     def dead(self) -> int:
         """How many rows are kept that count no more."""
-        return self._dead
+        return self._numbering.dead
 
     def __len__(self) -> int:
-        return len(self._numbers) - self._dead
+        return self._numbering.live
 
     def numbers(self) -> Numbers:
-        return np.sort(self._numbers[self._counted])
+        return np.sort(self._numbering.numbers[self._numbering.counted])
 
     def holds(self, numbers: Numbers) -> NDArray[np.bool_]:
-        return self._positions(checked_numbers(numbers)) >= 0
+        return self._numbering.positions(checked_numbers(numbers)) >= 0
 
     def add(self, numbers: Numbers, vectors: Vectors) -> None:
         """See nearest.py. Crossing the size where exact search is slow builds the graph, which takes a while."""
         numbers, vectors = checked_rows(numbers, vectors, self.dimension)
-        if (known := self._positions(numbers) >= 0).any():
+        if (known := self._numbering.positions(numbers) >= 0).any():
             raise RetrievalError("numbers", f"{int(numbers[known][0])} is in the index already.", "Remove it first.")
         if not len(numbers):
             return
         wanted = kind_for(len(self) + len(numbers), self.dimension)
         if self.kind == "flat" and wanted == "hnsw" and not self._exact_only:
-            kept = np.flatnonzero(self._counted)
+            kept = np.flatnonzero(self._numbering.counted)
             if len(kept):  # a first big load is not copied once more
-                numbers = np.concatenate([self._numbers[kept], numbers])
+                numbers = np.concatenate([self._numbering.numbers[kept], numbers])
                 vectors = np.concatenate([self._rows.rows(kept), vectors])
             self._build(numbers, vectors)
             return
         self._rows.append(vectors)
-        self._numbers = np.concatenate([self._numbers, numbers])
-        self._counted = np.concatenate([self._counted, np.ones(len(numbers), bool)])
-        self._sort()
-        if self.kind == "hnsw" and len(self._numbers) > REMEASURE_GROWTH * self._measured_rows:
+        self._numbering.append(numbers)
+        if self.kind == "hnsw" and len(self._numbering) > REMEASURE_GROWTH * self._measured_rows:
             self._measure(None)
         self.report = BuildReport(self.kind, len(self), self._rows.effort, self.report.recall)
 
     def remove(self, numbers: Numbers) -> int:
-        positions = self._positions(np.unique(checked_numbers(numbers)))
-        positions = positions[positions >= 0]
-        self._counted[positions] = False
-        self._dead, self._bits = self._dead + len(positions), None
-        return len(positions)
+        return self._numbering.drop(numbers)
 
     def tidy(self) -> bool:
         """Build anew when more than 30 % of the rows count no more, or the other kind fits; whether it did."""
         wanted = "flat" if self._exact_only else kind_for(len(self), self.dimension)
-        if self._dead <= DEAD_SHARE * len(self._numbers) and (self.kind == wanted or self.kind == "hnsw"):
+        if self.dead <= DEAD_SHARE * len(self._numbering) and (self.kind == wanted or self.kind == "hnsw"):
             return False
-        kept = np.flatnonzero(self._counted)
-        self._build(self._numbers[kept], self._rows.rows(kept))
+        kept = np.flatnonzero(self._numbering.counted)
+        self._build(self._numbering.numbers[kept], self._rows.rows(kept))
         return True
 
     def search(self, vectors: Vectors, k: int, allowed: Numbers | None = None) -> list[Neighbours]:
         queries = checked_queries(vectors, self.dimension)
-        counted, total = (self._counted, len(self)) if allowed is None else self._allowed(allowed)
+        numbering = self._numbering
+        counted, total = (numbering.counted, numbering.live) if allowed is None else numbering.mask(allowed)
         k = min(k, total)
         if k <= 0 or not len(queries):
             return [Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in queries]
-        rows = len(self._numbers)
+        rows = len(numbering)
         if self.kind == "flat" or total <= max(EXACT_ALLOWED, EXACT_SHARE * rows):
             return self._compare(queries, k, counted, total)
         # The effort was measured for K neighbours; and a graph walk meets every row, counted or not, so that
@@ -200,14 +188,12 @@ class VectorIndex:
             effort = int(max(self._rows.effort, 2 * k if k > K else k) * min(8.0, rows / total))
         bits = None
         if total < rows:
-            if allowed is None and self._bits is None:
-                self._bits = np.packbits(counted, bitorder="little")
-            bits = self._bits if allowed is None else np.packbits(counted, bitorder="little")
+            bits = numbering.bits if allowed is None else np.packbits(counted, bitorder="little")
         scores, places = self._rows.search(queries, k, bits, effort)
         return self._neighbours(queries, k, scores, places, counted)
 
     def vectors(self, numbers: Numbers) -> Vectors:
-        positions = self._positions(checked_numbers(numbers))
+        positions = self._numbering.positions(checked_numbers(numbers))
         if (positions < 0).any():
             raise RetrievalError("numbers", "one of them is not in the index.", "Ask for numbers that are there.")
         return self._rows.rows(positions)
@@ -220,7 +206,7 @@ class VectorIndex:
             encoder_sha256=self._encoder_sha256,
             dimension=self.dimension,
             kind=self.kind,
-            rows=len(self._numbers),
+            rows=len(self._numbering),
             count=len(self),
             effort=self._rows.effort,
             recall_near=recall.near,
@@ -228,7 +214,7 @@ class VectorIndex:
             measured_rows=self._measured_rows,
             faiss_bytes=0,
         )
-        write_snapshot(path, header, self._rows.write, self._numbers, self._counted)
+        write_snapshot(path, header, self._rows.write, self._numbering.numbers, self._numbering.counted)
 
     # Inside
 
@@ -237,8 +223,7 @@ class VectorIndex:
         kind: Kind = "flat" if self._exact_only else kind_for(len(numbers), self.dimension)
         rows = FaissRows.empty(kind, self.dimension)
         rows.append(vectors)
-        self._rows, self._numbers, self._counted, self._dead = rows, numbers, np.ones(len(numbers), bool), 0
-        self._sort()
+        self._rows, self._numbering = rows, Numbering(numbers)
         self.report = BuildReport(kind, len(self), rows.effort, Recall(1.0, 1.0))
         if kind == "hnsw" and not self._measure(vectors):
             self._exact_only = True
@@ -246,18 +231,18 @@ class VectorIndex:
 
     def _measure(self, vectors: Vectors | None) -> bool:
         """Find the least effort that reaches the recall, against exact search over `vectors` (None: the kept rows)."""
-        counted = np.flatnonzero(self._counted)
-        sample = counted[:: max(1, len(counted) // PROBE_ROWS)]
+        kept = np.flatnonzero(self._numbering.counted)
+        sample = kept[:: max(1, len(kept) // PROBE_ROWS)]
         near, far = probes(self._rows.rows(sample) if vectors is None else vectors[sample], PROBES)
         queries = np.concatenate([near, far])
-        truth = self._compare(queries, K, self._counted, len(self), vectors)
+        truth = self._compare(queries, K, self._numbering.counted, len(self), vectors)
         for effort in EFFORTS:
             self._rows.effort = effort
             found = self.search(queries, K)
             recall = Recall(recall_at(found[:PROBES], truth[:PROBES]), recall_at(found[PROBES:], truth[PROBES:]))
             if recall.meets(RECALL_NEAR, RECALL_FAR):
                 break
-        self._measured_rows = len(self._numbers)
+        self._measured_rows = len(self._numbering)
         self.report = BuildReport(self.kind, len(self), effort, recall)
         said = (len(self), effort, recall.near, recall.far)
         if not recall.meets(RECALL_NEAR, RECALL_FAR):
@@ -287,7 +272,7 @@ class VectorIndex:
             else:
                 scores = queries @ (self._rows.rows(block) if whole is None else whole[block]).T  # (Q, block)
             for one, row in zip(found, scores, strict=True):
-                one.append(best(self._numbers[block], row, k))
+                one.append(best(self._numbering.numbers[block], row, k))
         if len(positions) <= step:
             return [one[0] for one in found]
         return [best(np.concatenate([n.numbers for n in f]), np.concatenate([n.scores for n in f]), k) for f in found]
@@ -299,48 +284,10 @@ class VectorIndex:
         if int(places.min()) >= 0:
             scores = rounded(scores)
             if bool((scores[:, 1:] < scores[:, :-1]).all()):  # nothing ties
-                return [Neighbours(n, s) for n, s in zip(self._numbers[places], scores, strict=True)]
-        found = [best(self._numbers[p[p >= 0]], s[p >= 0], k) for s, p in zip(scores, places, strict=True)]
+                return [Neighbours(n, s) for n, s in zip(self._numbering.numbers[places], scores, strict=True)]
+        found = [best(self._numbering.numbers[p[p >= 0]], s[p >= 0], k) for s, p in zip(scores, places, strict=True)]
         short = [q for q, one in enumerate(found) if len(one.numbers) < k]
         if short:
             for q, one in zip(short, self._compare(queries[short], k, counted, int(counted.sum())), strict=True):
                 found[q] = one
         return found
-
-    def _allowed(self, allowed: Numbers) -> tuple[NDArray[np.bool_], int]:
-        """(which positions may be found, how many)."""
-        mask = np.zeros(len(self._numbers), bool)
-        positions = self._positions(np.unique(checked_numbers(allowed)))
-        mask[positions[positions >= 0]] = True
-        return mask, int(mask.sum())
-
-    def _positions(self, numbers: Numbers) -> Numbers:
-        """(len(numbers),) positions of counted rows, -1 for numbers that are not there."""
-        found = np.full(len(numbers), -1, np.int64)
-        for positions in self._same_number(numbers):
-            hit = (positions >= 0) & self._counted[positions]
-            found[hit] = positions[hit]
-        return found
-
-    def _same_number(self, numbers: Numbers) -> Iterator[Numbers]:
-        """Positions that hold these numbers: a number that was removed and added again stands at several."""
-        positions, ordered = (None, self._numbers) if self._order is None else self._order
-        if not len(ordered):
-            return
-        at = np.searchsorted(ordered, numbers, side="left")
-        while True:
-            inside = np.minimum(at, len(ordered) - 1)
-            hit = (at < len(ordered)) & (ordered[inside] == numbers)
-            if not hit.any():
-                return
-            yield np.where(hit, inside if positions is None else positions[inside], -1)
-            at = at + 1
-
-    def _sort(self) -> None:
-        """Bring what depends on numbers and counted rows up to date after a change of rows."""
-        self._bits = None
-        if bool((np.diff(self._numbers) > 0).all()):
-            self._order = None
-        else:
-            order = np.argsort(self._numbers, kind="stable")
-            self._order = order, self._numbers[order]
