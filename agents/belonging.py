@@ -54,7 +54,16 @@ SIGNS = (
 # Against the other candidates: likely own pictures less likely strangers.
 COMPANY = ("words_company", "sense_company", "nearest_company", "look_nearness")
 # Of the bag: is anything in it a stranger?
-BAG_SIGNS = ("constant", "tenth", "quarter", "half", "three_quarters", "words_between", "sense_between", "sense_counts")
+BAG_SIGNS = (
+    "constant",
+    "tenth",
+    "quarter",
+    "half",
+    "three_quarters",
+    "words_between",
+    "sense_between",
+    "sense_counts",
+)
 
 # Width of the level's prior, in standard deviations of the levels seen in training.
 LEVEL_WIDTH = 1.5

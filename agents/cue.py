@@ -17,10 +17,19 @@ __all__ = ["Cue", "Sequence", "ends_with_colon", "figure_mentions", "find_cue", 
 # A block is read only so far from each end: who points at a picture does it near the place.
 MAX_READ_CHARS = 4_000
 
-_EN = r"(?:figures?|fig\.|images?|pictures?|photos?|photographs?|diagrams?|charts?|graphs?|maps?|screenshots?|illustrations?|drawings?|plots?|sketch(?:es)?)"
-_DE = r"(?:Abbildung(?:en)?|Abb\.|Bild(?:er)?|Fotos?|Grafik(?:en)?|Diagramm(?:e)?|Karte|Skizze|Zeichnung|Screenshots?|Schaubild)"
+_EN = (
+    r"(?:figures?|fig\.|images?|pictures?|photos?|photographs?|diagrams?|charts?|graphs?|maps?|screenshots?|"
+    r"illustrations?|drawings?|plots?|sketch(?:es)?)"
+)
+_DE = (
+    r"(?:Abbildung(?:en)?|Abb\.|Bild(?:er)?|Fotos?|Grafik(?:en)?|Diagramm(?:e)?|Karte|Skizze|Zeichnung|"
+    r"Screenshots?|Schaubild)"
+)
 _FR = r"(?:figures?|images?|photos?|sch[ée]mas?|graphiques?|cartes?|illustrations?|captures?|clich[ée]s?|dessins?)"
-_ES = r"(?:figuras?|im[áa]gen(?:es)?|im[áa]gen|fotos?|fotograf[íi]as?|gr[áa]ficos?|gr[áa]ficas?|diagramas?|mapas?|capturas?|ilustraci[óo]n(?:es)?|dibujos?)"
+_ES = (
+    r"(?:figuras?|im[áa]gen(?:es)?|fotos?|fotograf[íi]as?|gr[áa]ficos?|gr[áa]ficas?|diagramas?|mapas?|capturas?|"
+    r"ilustraci[óo]n(?:es)?|dibujos?)"
+)
 _ZH = r"(?:图|圖|照片|图片|圖片|截图|示意图)"
 _JA = r"(?:図|写真|画像|グラフ|地図|スクリーンショット|イラスト)"
 _KO = r"(?:그림|사진|이미지|도표|그래프|지도|화면)"

@@ -45,13 +45,13 @@ ALTERNATIVES = 3
 EPS = 1e-9
 
 
-def spot_places(task: SpotTask) -> tuple[Place, ...]:
+def spot_places(task: SpotTask, ranker: Ranker | None = None) -> tuple[Place, ...]:
     """Every slot where a picture may stand, in reading order, with how much authors and the text ask for one
     there. Empty when no picture is wanted or there is no text."""
     if task.pictures_wanted == 0 or not task.blocks:
         return ()
     view = slot_view(task.blocks)
-    wish = habits(view) @ load_ranker().wordless_habits
+    wish = habits(view) @ (ranker or load_ranker()).wordless_habits
     desire = np.exp(wish - wish.max())
     places = []
     for slot in range(len(task.blocks) + 1):

@@ -9,21 +9,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from agents.context import Candidate, ChooseTask, SpotTask, Writer
+from agents.context import Candidate, Choice, ChooseTask, Embedder, Place, SpotTask
+from agents.placement import caption_queries, choose_pictures, spot_places
+from agents.ranker import Ranker
 from evals.articleset import picture_of, read_lines, text_blocks
 from interleaf.errors import SourceUnreadable
+from interleaf.schema import PictureQuery
 from retrieval.decode import decode
 from retrieval.look import look_of
 
-__all__ = ["place", "read_looks", "run"]
+__all__ = ["LeftOutWriter", "place", "read_looks", "run"]
 
 
-def place(record: dict[str, Any], writer: Writer, looks: Mapping[str, tuple[float, ...]]) -> dict[str, Any]:
-    """The prediction for one task (`looks`: image path → its look): every picture of the bag with its slot, or None where it is left out."""
+def place(record: dict[str, Any], writer: Eye, looks: Mapping[str, tuple[float, ...]] | None = None) -> dict[str, Any]:
+    """The prediction for one task: every picture of the bag with its slot, or None where it is left out.
+    `looks`: image path → its look, see `read_looks`."""
+    looks = looks or {}
     try:
         blocks = text_blocks(record["text"])
         pictures = {str(item["image"]): picture_of(item, "image") for item in record["bag"]}
@@ -51,6 +56,35 @@ def place(record: dict[str, Any], writer: Writer, looks: Mapping[str, tuple[floa
     return {"id": name, "place": {path: slots.get(picture.id) for path, picture in pictures.items()}}
 
 
+class LeftOutWriter:
+    """The extractive writer's eye with a ranker of its own; it spots, captions and chooses, and writes nothing."""
+
+    name = "extractive, left out"
+    version = "1"
+
+    def __init__(self, embedder: Embedder, ranker: Ranker) -> None:
+        self._embedder, self._ranker = embedder, ranker
+
+    def spot(self, task: SpotTask) -> tuple[Place, ...]:
+        return spot_places(task, self._ranker)
+
+    def caption(self, task: SpotTask, places: Sequence[Place]) -> tuple[PictureQuery, ...]:
+        return caption_queries(task, places)
+
+    def choose(self, task: ChooseTask) -> tuple[Choice, ...]:
+        return choose_pictures(task, self._embedder, self._ranker)
+
+
+class Eye(Protocol):
+    """The part of a Writer that placement asks."""
+
+    def spot(self, task: SpotTask) -> tuple[Place, ...]: ...
+
+    def caption(self, task: SpotTask, places: Sequence[Place]) -> tuple[PictureQuery, ...]: ...
+
+    def choose(self, task: ChooseTask) -> tuple[Choice, ...]: ...
+
+
 def read_looks(images_dir: Path, paths: Iterable[str]) -> dict[str, tuple[float, ...]]:
     """The look of each picture of the tasks, `paths` relative to `images_dir` or to the folder that holds it.
     SourceUnreadable names a path that is not there or leads outside, PictureUnreadable a damaged file."""
@@ -67,8 +101,15 @@ def read_looks(images_dir: Path, paths: Iterable[str]) -> dict[str, tuple[float,
     return looks
 
 
-def run(in_path: Path, images_dir: Path, out_path: Path, writer: Writer | None = None) -> int:
-    """Place every task of `in_path` and write the predictions; the number of tasks. Nothing half-written stays."""
+def run(
+    in_path: Path,
+    images_dir: Path,
+    out_path: Path,
+    writer: Eye | None = None,
+    writer_by_id: Mapping[str, Eye] | None = None,
+) -> int:
+    """Place every task of `in_path` and write the predictions; the number of tasks. Nothing half-written stays.
+    `writer_by_id` gives single tasks a writer of their own (leave-one-source-out numbers: `LeftOutWriter`)."""
     if writer is None:
         # Wiring knows the encoders; whoever brings a writer need not load them.
         from workers.settings import settings
@@ -77,7 +118,9 @@ def run(in_path: Path, images_dir: Path, out_path: Path, writer: Writer | None =
         writer = make_writer("extractive", make_embedder(settings()))
     records = read_lines(in_path)
     looks = read_looks(images_dir, (str(item["image"]) for record in records for item in record.get("bag", ())))
-    lines = [json.dumps(place(record, writer, looks), ensure_ascii=False, sort_keys=True) for record in records]
+    special = writer_by_id or {}
+    answers = [place(record, special.get(str(record.get("id")), writer), looks) for record in records]
+    lines = [json.dumps(answer, ensure_ascii=False, sort_keys=True) for answer in answers]
     out_path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name, suffix=".part")
     try:

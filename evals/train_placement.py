@@ -8,33 +8,31 @@ weights fitted on the others, measured on it. Then all sources are used for the 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from agents.belonging import (
-    BAG_SIGNS,
-    COMPANY,
-    SIGNS,
-    Belonging,
-    BelongingWeights,
-    Spread,
-    bag_signs,
-    company,
-    likely,
-    signs,
-)
-from agents.context import Embedder
+from agents.belonging import BAG_SIGNS, COMPANY, SIGNS, Belonging
+from agents.context import Candidate, ChooseTask, Embedder, SpotTask
 from agents.evidence import FEATURES, HABITS, evidence, habits, slot_view
-from agents.looks import likeness_of_looks
-from agents.ranker import FORMAT, Ranker
-from agents.similarity import Similarity, fused, measure, reads_language
-from evals.articleset import IllustratedArticle
-from interleaf.schema import Picture
+from agents.placement import choose_pictures, spot_places
+from agents.ranker import FORMAT, MODEL_PATH, Ranker
+from agents.similarity import fused, measure
+from evals.articleset import IllustratedArticle, read_articles
+from evals.bag import Bag, fit_belonging, measure_bags
+from evals.logit import fit_logit
+from evals.placement import read_looks
+from interleaf.errors import Unsupported
+from workers.settings import settings
+from workers.wiring import make_embedder
+
+__all__ = ["Case", "fit_ranker", "left_out_rankers", "measure_bags", "measure_case", "record_of"]
 
 Table = NDArray[np.float64]
 
@@ -42,12 +40,6 @@ Table = NDArray[np.float64]
 FEATURE_PULL = 0.1
 HABIT_PULL = 10.0
 WORDLESS_HABIT_PULL = 0.1
-BELONGING_PULL = 0.1
-BAG_PULL = 0.003
-BAG_SHARPNESS = 2.0
-BAG_RELUCTANCE = 0.3
-# Bags with strangers drawn for each article.
-DRAWS = 2
 
 
 @dataclass(frozen=True)
@@ -71,177 +63,6 @@ def measure_case(article: IllustratedArticle, embedder: Embedder) -> Case:
     )
 
 
-def fit_logit(rows: Sequence[Table], gold: Sequence[Sequence[int]], pull: Table) -> Table:
-    """Weights (F,) of a conditional logit: of the slots of one picture (S, F), which is the author's?
-
-    `pull` (F,) is the L2 strength per weight, on features scaled to unit variance within pictures.
-    """
-    lengths = np.array([len(r) for r in rows])
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    owner = np.repeat(np.arange(len(rows)), lengths)
-    stacked = np.concatenate(rows)
-    means = np.add.reduceat(stacked, starts, axis=0) / lengths[:, None]
-    centred = stacked - means[owner]
-    scale = np.sqrt((centred**2).mean(axis=0)) + 1e-6
-    scaled = centred / scale
-    target = np.zeros(len(stacked))
-    for start, slots in zip(starts, gold, strict=True):
-        for slot in slots:
-            target[start + slot] = 1.0 / len(slots)
-
-    def loss(weights: Table) -> tuple[float, Table]:
-        utility = scaled @ weights
-        utility = utility - np.maximum.reduceat(utility, starts)[owner]
-        mass = np.exp(utility)
-        total = np.add.reduceat(mass, starts)[owner]
-        likelihood = float((target * (utility - np.log(total))).sum()) / len(rows)
-        gradient = scaled.T @ (target - mass / total) / len(rows)
-        return -likelihood + float((pull * weights**2).sum()) / 2, -gradient + pull * weights
-
-    found = minimize(loss, np.zeros(stacked.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x / scale, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Bag:
-    """One article's pictures, with or without strangers among them."""
-
-    source: str
-    similarity: Similarity
-    has_words: NDArray[np.bool_]  # (K,)
-    looks: Table | None  # (K, K)
-    sense_counts: bool
-    own: NDArray[np.bool_]  # (K,)
-
-
-def draw_bag(
-    article: IllustratedArticle, articles: Sequence[IllustratedArticle], strangers: int, draw: int
-) -> tuple[list[Picture], NDArray[np.bool_]]:
-    """Own pictures and `strangers` times as many others of the same source, drawn by hash: the same everywhere."""
-    own = {p.id for p in article.pictures}
-    pool = {
-        p.id: p
-        for other in articles
-        if other.id != article.id and other.source == article.source
-        for p in other.pictures
-        if p.id not in own
-    }
-    order = sorted(pool, key=lambda i: hashlib.sha256(f"{draw}:{article.id}:{i}".encode()).digest())
-    pictures = [*article.pictures, *(pool[i] for i in order[: strangers * len(article.pictures)])]
-    return pictures, np.array([p.id in own for p in pictures], dtype=np.bool_)
-
-
-def measure_bags(
-    articles: Sequence[IllustratedArticle], looks: Mapping[str, tuple[float, ...]], embedder: Embedder
-) -> list[Bag]:
-    """Two bags of every article: its own pictures alone, and with as many strangers (`DRAWS` times)."""
-    bags: list[Bag] = []
-    for article in articles:
-        for strangers, draw in ((0, 0), *((1, d) for d in range(1, DRAWS + 1))):
-            pictures, own = draw_bag(article, articles, strangers, draw)
-            bags.append(
-                Bag(
-                    source=article.source,
-                    similarity=measure(article.title, article.blocks, pictures, embedder),
-                    has_words=np.array([bool(p.words.strip()) for p in pictures], dtype=np.bool_),
-                    looks=likeness_of_looks(
-                        [looks.get(p.id, ()) for p in pictures], [(p.width_px, p.height_px) for p in pictures]
-                    ),
-                    sense_counts=reads_language(article.language),
-                    own=own,
-                )
-            )
-    return bags
-
-
-def fit_belonging(bags: Sequence[Bag]) -> BelongingWeights:
-    """Own against stranger of the same bag (a logistic regression on differences), then the spreads, then the bag."""
-    mixed = [b for b in bags if not b.own.all() and b.own.any()]
-    tables = [signs(b.similarity, b.has_words, b.sense_counts) for b in mixed]
-    first = _fit_pairs(
-        [t[b.has_words] for t, b in zip(tables, mixed, strict=True)], [b.own[b.has_words] for b in mixed]
-    )
-    beside = [
-        company(b.similarity, b.has_words, likely(t @ first, b.has_words), b.looks, b.sense_counts)
-        for t, b in zip(tables, mixed, strict=True)
-    ]
-    both = [np.concatenate([t, c], axis=1) for t, c in zip(tables, beside, strict=True)]
-    second = _fit_pairs([t[b.has_words] for t, b in zip(both, mixed, strict=True)], [b.own[b.has_words] for b in mixed])
-    worded = [b.has_words for b in mixed]
-    words = _spread([t @ second for t in both], [b.own for b in mixed], worded)
-    looks = _spread([c[:, -1] for c in beside], [b.own for b in mixed], [np.ones_like(h) for h in worded])
-    weights = BelongingWeights(first, second, words, looks, np.zeros(len(BAG_SIGNS)))
-    return replace(weights, bag=_fit_bag(bags, weights))
-
-
-def _fit_bag(bags: Sequence[Bag], weights: BelongingWeights) -> Table:
-    reader = Belonging(weights)
-    rows, mixed = [], []
-    for bag in bags:
-        if bag.has_words.any():
-            score, _ = reader.scores(bag.similarity, bag.has_words, bag.looks, bag.sense_counts)
-            rows.append(bag_signs(score, bag.similarity, bag.has_words, bag.sense_counts))
-            mixed.append(not bag.own.all())
-    table, target = np.stack(rows), np.array(mixed, dtype=np.float64)
-    # Whole and mixed bags count the same, however often strangers were drawn.
-    weight = np.where(target > 0, 0.5 / max(target.sum(), 1.0), 0.5 / max((1 - target).sum(), 1.0))
-    scale = table.std(axis=0)
-    scale[scale < 1e-6] = 1.0
-    pull = np.full(table.shape[1], BAG_PULL)
-    pull[0] = 0.0
-    found = _logistic(table / scale, target, weight, pull) / scale
-    # Sharper, and in favour of leaving the bag whole: a picture that someone handed over is missed more.
-    found *= BAG_SHARPNESS
-    found[0] -= BAG_SHARPNESS * BAG_RELUCTANCE
-    return found
-
-
-def _fit_pairs(rows: Sequence[Table], own: Sequence[NDArray[np.bool_]]) -> Table:
-    """Weights (N,) under which own pictures outscore strangers of the same bag."""
-    differences, weights = [], []
-    for table, is_own in zip(rows, own, strict=True):
-        ours, theirs = table[is_own], table[~is_own]
-        if len(ours) and len(theirs):
-            pairs = (ours[:, None, :] - theirs[None, :, :]).reshape(-1, table.shape[1])
-            differences.append(pairs)
-            weights.append(np.full(len(pairs), np.sqrt(len(ours) * len(theirs)) / len(pairs)))
-    stacked, weight = np.concatenate(differences), np.concatenate(weights)
-    weight = weight / weight.sum()
-    scale = np.sqrt((stacked**2 * weight[:, None]).sum(axis=0)) + 1e-6
-    ones = np.ones(len(stacked))
-    return _logistic(stacked / scale, ones, weight, np.full(stacked.shape[1], BELONGING_PULL)) / scale
-
-
-def _logistic(table: Table, target: Table, weight: Table, pull: Table) -> Table:
-    def loss(weights: Table) -> tuple[float, Table]:
-        utility = np.clip(table @ weights, -30.0, 30.0)
-        likelihood = float((weight * (target * utility - np.logaddexp(0.0, utility))).sum())
-        gradient = table.T @ (weight * (target - 1.0 / (1.0 + np.exp(-utility))))
-        return -likelihood + float((pull * weights**2).sum()) / 2, -gradient + pull * weights
-
-    found = minimize(loss, np.zeros(table.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-    return np.asarray(found.x, dtype=np.float64)
-
-
-def _spread(scores: Sequence[Table], own: Sequence[NDArray[np.bool_]], used: Sequence[NDArray[np.bool_]]) -> Spread:
-    levels, gaps, ours, theirs = [], [], [], []
-    for score, is_own, is_used in zip(scores, own, used, strict=True):
-        a, b = score[is_own & is_used], score[~is_own & is_used]
-        if len(a) >= 2:
-            levels.append(a.mean())
-            ours.append(a - a.mean())
-        if len(a) >= 2 and len(b) >= 2:
-            gaps.append(a.mean() - b.mean())
-            theirs.append(b - b.mean())
-    return Spread(
-        level=float(np.mean(levels)),
-        level_sd=float(np.std(levels)) + 1e-3,
-        gap=float(np.mean(gaps)),
-        own_sd=float(np.std(np.concatenate(ours))) * 1.05 + 1e-3,
-        stranger_sd=float(np.std(np.concatenate(theirs))) * 1.05 + 1e-3,
-    )
-
-
 def fit_ranker(cases: Sequence[Case], bags: Sequence[Bag]) -> Ranker:
     """The ranker of these cases and bags."""
     rows, gold, habit_rows, habit_gold = [], [], [], []
@@ -260,6 +81,22 @@ def fit_ranker(cases: Sequence[Case], bags: Sequence[Bag]) -> Ranker:
         wordless_habits=fit_logit(habit_rows, habit_gold, np.full(len(HABITS), WORDLESS_HABIT_PULL)),
         belonging=Belonging(fit_belonging(bags)),
     )
+
+
+def left_out_rankers(
+    articles: Sequence[IllustratedArticle], embedder: Embedder, looks: Mapping[str, tuple[float, ...]] | None = None
+) -> dict[str, Ranker]:
+    """Source → the ranker trained on all other sources: the only honest one for numbers on these articles.
+    Unsupported when there are fewer than two sources."""
+    sources = sorted({a.source for a in articles})
+    if len(sources) < 2:
+        raise Unsupported("leave-one-source-out", f"the set has {len(sources)} source.", "Give a set of several.")
+    cases = [measure_case(a, embedder) for a in articles]
+    bags = measure_bags(articles, embedder, looks)
+    return {
+        source: fit_ranker([c for c in cases if c.article.source != source], [b for b in bags if b.source != source])
+        for source in sources
+    }
 
 
 def record_of(ranker: Ranker, trained_on: str) -> dict[str, object]:
@@ -283,3 +120,66 @@ def record_of(ranker: Ranker, trained_on: str) -> dict[str, object]:
             "bag": named(BAG_SIGNS, belonging.bag),
         },
     }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train on a set, print leave-one-source-out placement of its own pictures, write the model file."""
+    parser = argparse.ArgumentParser(prog="python -m evals.train_placement", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("set_dir", type=Path, help="folder with articles.jsonl and images/")
+    parser.add_argument("--out", type=Path, default=MODEL_PATH, help="model file to write")
+    given = parser.parse_args(arguments)
+    articles = read_articles(given.set_dir)
+    embedder = make_embedder(settings())
+    looks_by_path = read_looks(given.set_dir / "images", (path for a in articles for path in a.image_paths))
+    looks = {p.id: looks_by_path[path] for a in articles for p, path in zip(a.pictures, a.image_paths, strict=True)}
+    held_out = left_out_rankers(articles, embedder, looks)
+    print(f"{'left out':60s} pictures  exact  within 1  distance")
+    total: list[tuple[float, float, float]] = []
+    for source, ranker in held_out.items():
+        rows = [row for a in articles if a.source == source for row in _outcomes(a, ranker, looks, embedder)]
+        total += rows
+        print(_table_row(source, rows))
+    print(_table_row("all", total))
+    ranker = fit_ranker([measure_case(a, embedder) for a in articles], measure_bags(articles, embedder, looks))
+    name = hashlib.sha256((given.set_dir / "articles.jsonl").read_bytes()).hexdigest()
+    text = json.dumps(record_of(ranker, name), indent=1) + "\n"
+    aside = given.out.with_name(given.out.name + ".part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(given.out)
+    print(f"wrote {given.out}")
+
+
+def _outcomes(
+    article: IllustratedArticle, ranker: Ranker, looks: Mapping[str, tuple[float, ...]], embedder: Embedder
+) -> list[tuple[float, float, float]]:
+    """(exact, within one, distance) of each picture; one that is left out is a full length away."""
+    task = SpotTask(title=article.title, language=article.language, blocks=article.blocks, pictures_wanted=None)
+    choices = choose_pictures(
+        ChooseTask(
+            title=article.title,
+            language=article.language,
+            blocks=article.blocks,
+            places=spot_places(task),
+            candidates=tuple(Candidate(picture=p, look=looks.get(p.id, ())) for p in article.pictures),
+            pictures_wanted=None,
+        ),
+        embedder,
+        ranker,
+    )
+    found = {choice.picture_id: choice.slot for choice in choices}
+    n_blocks = max(1, len(article.blocks))
+    rows = []
+    for picture, slots in zip(article.pictures, article.slots, strict=True):
+        slot = found.get(picture.id)
+        off = n_blocks if slot is None else min(abs(slot - s) for s in slots)
+        rows.append((float(off == 0), float(off <= 1), off / n_blocks))
+    return rows
+
+
+def _table_row(name: str, rows: Sequence[tuple[float, float, float]]) -> str:
+    exact, near, distance = np.mean(rows, axis=0)
+    return f"{name:60s} {len(rows):8d}  {exact:.3f}  {near:8.3f}  {distance:8.3f}"
+
+
+if __name__ == "__main__":
+    main()
