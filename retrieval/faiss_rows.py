@@ -97,10 +97,13 @@ class FaissRows:
         """Walk the graph: (Q, k) scores and positions, best first, -1 where there was nothing.
 
         `bits`: only rows whose bit is set (one bit a row, lowest first); `effort`: for this search only."""
-        with _translated("index"):
-            if bits is None and effort is None:
+        if bits is None and effort is None:
+            try:  # the common case, without the few µs of a context manager
                 scores, places = self._index.search(queries, k)
-                return scores, places
+            except _FAISS_ERRORS as error:
+                raise _unusable("index", error) from error
+            return scores, places
+        with _translated("index"):
             selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=effort or self.effort)
             scores, places = self._index.search(queries, k, params=parameters)
@@ -129,15 +132,21 @@ class FaissRows:
         return np.asarray(stored).reshape(len(self), self.dimension)
 
 
+# RuntimeError from C++, bare AssertionError and ValueError from its wrapper.
+_FAISS_ERRORS: Final = (RuntimeError, AssertionError, ValueError, TypeError, OSError, MemoryError)
+
+
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
-    """faiss's errors as IndexUnusable: RuntimeError from C++, bare AssertionError and ValueError from its wrapper."""
+    """faiss's errors as IndexUnusable."""
     try:
         yield
-    except (RuntimeError, AssertionError, ValueError, TypeError, OSError) as error:
-        reason = str(error).strip().split("\n", 1)[0][-300:] or type(error).__name__
-        raise IndexUnusable(name, f"faiss cannot use it ({reason}).", "Delete the file: it is built again.") from error
-    except MemoryError as error:
-        raise IndexUnusable(
-            name, "there is not enough memory for it.", "Close something, or split the library."
-        ) from error
+    except _FAISS_ERRORS as error:
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: str, error: Exception) -> IndexUnusable:
+    if isinstance(error, MemoryError):
+        return IndexUnusable(name, "there is not enough memory for it.", "Close something, or split the library.")
+    reason = str(error).strip().split("\n", 1)[0][-300:] or type(error).__name__
+    return IndexUnusable(name, f"faiss cannot use it ({reason}).", "Delete the file: it is built again.")

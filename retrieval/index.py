@@ -281,7 +281,7 @@ class VectorIndex:
         self, queries: Vectors, k: int, scores: Vectors, places: Numbers, counted: NDArray[np.bool_]
     ) -> list[Neighbours]:
         """faiss's table as neighbours; a query that the graph left short is answered by comparing all."""
-        if int(places.min()) >= 0:
+        if not (places[:, -1] < 0).any():  # what is missing stands at the end
             scores = rounded(scores)
             if bool((scores[:, 1:] < scores[:, :-1]).all()):  # nothing ties
                 return [Neighbours(n, s) for n, s in zip(self._numbering.numbers[places], scores, strict=True)]

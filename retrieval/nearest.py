@@ -9,6 +9,7 @@ The contract, proved by tests/contracts/vector_index.py:
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -106,9 +107,12 @@ def checked_queries(vectors: Any, dimension: int) -> Vectors:
         raise RetrievalError("vectors", f"have shape {found.shape}, not (N, {dimension}).", _REMEDY)
     if found.dtype != np.float32:
         raise RetrievalError("vectors", f"are {found.dtype}, not float32.", _REMEDY)
-    if not np.isfinite(found).all():
+    found = np.ascontiguousarray(found)
+    # NaN and infinity survive a sum of squares, which is quicker than looking at each; so may a sum that is too large.
+    flat = found.reshape(-1)
+    if not math.isfinite(np.dot(flat, flat)) and not np.isfinite(found).all():
         raise RetrievalError("vectors", "hold NaN or infinity.", _REMEDY)
-    return np.ascontiguousarray(found)
+    return found
 
 
 def best(numbers: Numbers, scores: Vectors, k: int) -> Neighbours:
@@ -125,4 +129,4 @@ def best(numbers: Numbers, scores: Vectors, k: int) -> Neighbours:
 
 def rounded(scores: Vectors) -> Vectors:
     """Scores without their last bits, which depend on how a matrix product was cut into blocks."""
-    return np.asarray(np.round(scores, SCORE_DECIMALS), dtype=np.float32)
+    return scores.round(SCORE_DECIMALS)
