@@ -36,7 +36,7 @@ BAG_PULL = 0.003
 BAG_SHARPNESS = 2.0
 BAG_RELUCTANCE = 0.4
 # Bags with strangers drawn for each article.
-DRAWS = 2
+DRAWS = 4
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Cues: phrases that point at a picture are found in seven languages; ordinary prose is left alone; hostile text is fast."""
+"""Cues: phrases that point at a picture are found in seven languages; prose is left alone; hostile text is fast."""
 
 import time
 
@@ -32,7 +32,9 @@ def test_a_phrase_that_points_at_what_follows_is_found(text: str) -> None:
     assert cue.words in " ".join(text.split())
 
 
-@pytest.mark.parametrize("text", ["The photo above was taken in May.", "Das Bild oben zeigt den Hafen.", "上の写真は港です。"])
+@pytest.mark.parametrize(
+    "text", ["The photo above was taken in May.", "Das Bild oben zeigt den Hafen.", "上の写真は港です。"]
+)
 def test_a_phrase_that_points_back_is_told_apart(text: str) -> None:
     cue = find_cue(text)
     assert cue is not None

@@ -1,4 +1,4 @@
-"""Placement: the decision for a whole piece keeps its contract for any material, and does what a careful person would."""
+"""Placement: the decision for a whole piece keeps its contract for any material, and does what a person would."""
 
 import random
 import time

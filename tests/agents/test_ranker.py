@@ -31,7 +31,7 @@ def test_the_shipped_weights_are_readable_and_finite() -> None:
 def test_a_record_that_lacks_something_is_refused_by_name(damage: str) -> None:
     record = json.loads(MODEL_PATH.read_text(encoding="utf-8"))
     del record[damage]
-    with pytest.raises(WeightsUnusable, match="mine.json"):
+    with pytest.raises(WeightsUnusable, match=r"mine\.json"):
         read_ranker(record, "mine.json")
 
 

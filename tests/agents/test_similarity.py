@@ -56,7 +56,12 @@ def test_the_english_encoder_is_silent_about_japanese() -> None:
 
 
 def test_sentences_end_at_stops_of_both_scripts() -> None:
-    assert sentences("It rained. It was 3.14 m. \nおっ。ヨットだ。") == ["It rained.", "It was 3.14 m.", "おっ。", "ヨットだ。"]
+    assert sentences("It rained. It was 3.14 m. \nおっ。ヨットだ。") == [
+        "It rained.",
+        "It was 3.14 m.",
+        "おっ。",
+        "ヨットだ。",
+    ]
 
 
 @settings(max_examples=60, deadline=None)
