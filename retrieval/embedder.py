@@ -28,7 +28,10 @@ __all__ = ["PixelEmbedder", "TextEmbedder"]
 
 Vectors = NDArray[np.float32]
 
-BATCH_TEXTS: Final = 32
+# Every batch of texts has this shape, whoever is in it: see `TextEmbedder`. Chosen by measuring (docs/decisions/0007).
+BATCH_TEXTS: Final = 8
+TOKENS_STEP: Final = 8
+PROGRESS_STEP_TEXTS: Final = 256
 BATCH_PICTURES: Final = 16
 REMEMBERED_TEXTS: Final = 50_000  # 75 MiB at D = 384
 # No encoder reads further (512 tokens); cutting here keeps the tokenizer linear on a 10 MB note.
@@ -83,7 +86,7 @@ class _Model:
 
             if self._threads:
                 torch.set_num_threads(self._threads)
-            with _translated(self.name):
+            with _translated(self.name), _without_loading_bar():
                 self._loaded = SentenceTransformer(
                     str(self.folder),
                     local_files_only=True,
@@ -107,8 +110,9 @@ class _Model:
 class TextEmbedder(_Model):
     """Texts → unit vectors. Remembers what it encoded, so that no text is encoded twice in a run.
 
-    Deterministic for the same calls in the same order; a text in other company may differ in the last bits
-    (about 2e-7), because the matrix products are cut differently.
+    A text's vector does not depend on its company, to the last bit: every batch has BATCH_TEXTS rows of the
+    text's own length rounded up to TOKENS_STEP tokens, so that the matrix products are always cut alike. A run
+    that was killed and goes on, or that drafts its sections in another order, therefore decides the same.
     """
 
     def __init__(
@@ -145,10 +149,10 @@ class TextEmbedder(_Model):
                 self._memory.move_to_end(key)
             # Similar lengths share a batch: little padding. Longest first, so that memory peaks at the start.
             new = sorted({key for key in keys if key and key not in rows}, key=lambda key: (-len(key), key))
-            step = BATCH_TEXTS * 8 if on_progress else max(1, len(new))
+            step = PROGRESS_STEP_TEXTS if on_progress else max(1, len(new))
             for start in range(0, len(new), step):
                 part = new[start : start + step]
-                rows.update(zip(part, self._run(part, BATCH_TEXTS), strict=True))
+                rows.update(zip(part, self._run_alike(part), strict=True))
                 if on_progress:
                     on_progress(min(start + step, len(new)), len(new))
             self._memory.update((key, rows[key]) for key in new)
@@ -157,6 +161,43 @@ class TextEmbedder(_Model):
         for i, key in enumerate(keys):
             if key:
                 found[i] = rows[key]
+        return found
+
+    def _run_alike(self, texts: Sequence[str]) -> Vectors:
+        """(N, D) unit rows, each batch of the same shape."""
+        import torch
+
+        with self._lock, _translated(self.name), torch.inference_mode():
+            model = self._model()
+            tokens = [model.preprocess([text]) for text in texts]
+            if not all(_is_token_table(one) for one in tokens):
+                # A model that does not read rows of tokens (static embeddings) has no padding to keep alike.
+                return self._run(list(texts), BATCH_TEXTS)
+            pad = int(getattr(model.tokenizer, "pad_token_id", None) or 0)
+            most = int(model.max_seq_length or 1 << 30)
+            by_length: dict[tuple[int, bool], list[int]] = {}
+            for i, one in enumerate(tokens):
+                length = one["input_ids"].shape[1]
+                # One padded token at least in every row, or none in any: a batch without padding is computed
+                # by another kernel.
+                padded = (length // TOKENS_STEP + 1) * TOKENS_STEP
+                key = (padded, True) if padded <= most else (length, False)
+                by_length.setdefault(key, []).append(i)
+            found = np.empty((len(texts), self.dimension), np.float32)
+            for (length, _), members in sorted(by_length.items()):
+                for start in range(0, len(members), BATCH_TEXTS):
+                    part = members[start : start + BATCH_TEXTS]
+                    rows = part + [part[0]] * (BATCH_TEXTS - len(part))
+                    batch = dict(tokens[part[0]])  # notes such as the modality stay as they are
+                    for name in (name for name, value in batch.items() if isinstance(value, torch.Tensor)):
+                        value = pad if name == "input_ids" else 0
+                        tables = [_padded(tokens[i][name], length, value) for i in rows]
+                        batch[name] = torch.cat(tables).to(model.device)
+                    vectors = model(batch)
+                    unit = torch.nn.functional.normalize(vectors["sentence_embedding"].float())
+                    found[part] = unit[: len(part)].cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ModelError(self.name, "gave vectors that are not finite.", "The weights may be damaged.")
         return found
 
 
@@ -197,6 +238,19 @@ def _key(text: str) -> str:
     return clean(text.strip()[:MAX_TEXT_CHARS]).strip()
 
 
+def _is_token_table(features: Any) -> bool:
+    """Whether a tokenised text is a row of tokens, with masks and the like of the same shape."""
+    width = getattr(features.get("input_ids"), "shape", ())
+    return len(width) == 2 and all(getattr(value, "shape", width) == width for value in features.values())
+
+
+def _padded(table: Any, length: int, value: int) -> Any:
+    """A (1, T) table of tokens as (1, length)."""
+    import torch
+
+    return torch.nn.functional.pad(table, (0, length - table.shape[1]), value=value)
+
+
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     """Errors of torch and sentence-transformers as ModelError."""
@@ -213,3 +267,19 @@ def _translated(name: str) -> Iterator[None]:
         raise ModelError(
             name, f"cannot be loaded or run ({reason}).", "Check that it is a sentence-transformers model."
         ) from error
+
+
+@contextmanager
+def _without_loading_bar() -> Iterator[None]:
+    """transformers draws a bar while it loads weights; a tenth of a second is no news, and stderr is the caller's."""
+    from transformers.utils import logging
+
+    bar: Any = logging  # untyped functions
+
+    shown = bar.is_progress_bar_enabled()
+    bar.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bar.enable_progress_bar()

@@ -25,8 +25,8 @@ def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TextEmbedder]
 
 def count_runs(embedder: TextEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
     runs: list[list[Any]] = []
-    real = embedder._run
-    monkeypatch.setattr(embedder, "_run", lambda inputs, batch: runs.append(list(inputs)) or real(inputs, batch))
+    real = embedder._run_alike
+    monkeypatch.setattr(embedder, "_run_alike", lambda texts: runs.append(list(texts)) or real(texts))
     return runs
 
 
@@ -206,3 +206,12 @@ def tiny_clip(folder: Path) -> Path:
     CLIPModel(config).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def test_a_vector_does_not_depend_on_its_company() -> None:
+    """To the last bit: what a resumed run decides must be what an undisturbed one decides."""
+    words = ["tide", "harbour", "a longer note about the keeper of the lock", "潮", "Ebbe und Flut", "moon " * 40]
+    texts = [f"{word} {number}" for number in range(9) for word in words]
+    whole = TextEmbedder().encode(texts)
+    for picked in (slice(0, 1), slice(5, 6), slice(3, 20), slice(None, None, -1), slice(1, None, 7)):
+        assert np.array_equal(TextEmbedder().encode(texts[picked]), whole[picked])
