@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter
@@ -21,6 +21,7 @@ from interleaf.schema import Brief, GivenPicture, Notice, Picture, SourceSpan, S
 from interleaf.schema.word import Word
 from interleaf.whole_file import write_whole
 from retrieval.library import IngestProgress, IngestReport, PictureLibrary
+from retrieval.look import look_of_file
 from workers.run_folder import RunFolder
 from workers.source_file import ReadSource, read_sources
 
@@ -30,12 +31,15 @@ __all__ = ["Material", "read_material", "take_in"]
 OnProgress = Callable[[float, str], None]
 GIVEN_COLLECTION = "given"
 MAX_TOLD = 20
+# Looking at a picture costs some milliseconds; among thousands, words decide who is a candidate at all.
+MAX_LOOKED_AT = 1_000
 
 
 class MaterialPicture(Word):
     picture: Picture
-    origin: str
+    origin: Literal["given", "document"]
     anchor: SourceSpan | None = None
+    look: tuple[float, ...] = ()
 
 
 class StoredMaterial(Word):
@@ -91,8 +95,7 @@ def take_in(
 
 
 def _candidate(kept: MaterialPicture) -> Candidate:
-    origin = "document" if kept.origin == "document" else "given"
-    return Candidate(picture=kept.picture, origin=origin, anchor=kept.anchor)  # type: ignore[arg-type]
+    return Candidate(picture=kept.picture, origin=kept.origin, anchor=kept.anchor, look=kept.look)
 
 
 def _take_pictures(
@@ -140,7 +143,11 @@ def _take_pictures(
                 if known is not None and known.picture.caption_origin not in ("none", "file_name"):
                     seen = known.picture
                 kept[seen.id] = MaterialPicture(picture=seen, origin="document", anchor=one.anchor)
-    permitted = {k: v for k, v in kept.items() if brief.licence_policy.permits(v.picture.licence)}
+        permitted = {k: v for k, v in kept.items() if brief.licence_policy.permits(v.picture.licence)}
+        if len(permitted) <= MAX_LOOKED_AT:
+            permitted = {
+                k: v.model_copy(update={"look": look_of_file(library.pixels_path(k))}) for k, v in permitted.items()
+            }
     if kept and not permitted and not brief.libraries and brief.pictures_wanted != 0:
         raise LicenceUnmet(
             "licence_policy",
