@@ -35,7 +35,7 @@ Table = NDArray[np.float64]
 
 # Below these a candidate stays out: a picture that a person handed over needs little, one that the
 # library offers must show that it belongs.
-LEAST_WORTH = {"given": 0.5, "document": 0.5, "library": 0.6}
+LEAST_WORTH = {"given": 0.54, "document": 0.5, "library": 0.6}
 LEAST_WORTH_WHEN_COUNTED = {"given": 0.0, "document": 0.0, "library": 0.1}
 WORDS_PER_LIBRARY_PICTURE = 200
 # A document's own place outweighs the ranker's.
