@@ -138,6 +138,9 @@ class Belonging:
         table = signs(similarity, has_words, sense_counts)
         trust = likely(table @ self.weights.first, has_words)
         beside = company(similarity, has_words, trust, looks, sense_counts)
+        if looks is None or len(has_words) < 2:
+            # Nobody looked: what own pictures usually show, so that the score stays on its scale.
+            beside[:, -1] = self.weights.looks.level
         return np.concatenate([table, beside], axis=1) @ self.weights.second, beside[:, -1]
 
     def split(self, score: Table, nearness: Table, has_words: NDArray[np.bool_], looked: bool) -> NDArray[np.float64]:

@@ -54,6 +54,16 @@ def test_the_library_must_show_that_its_picture_fits() -> None:
     assert share.max() < 0.5
 
 
+def test_a_bag_that_nobody_looked_at_is_scored_like_one_whose_pictures_look_alike() -> None:
+    blocks = [Paragraph(id=f"b-{i}", provenance=PERSON, text=t) for i, t in enumerate(TEXTS)]
+    found = measure("The harbour", blocks, [make_picture(c, c) for c in OWN], HashingEmbedder())
+    reader = load_ranker().belonging
+    alike = np.full((4, 4), reader.weights.looks.level)
+    has_words = np.ones(4, dtype=np.bool_)
+    unseen, seen = (reader.scores(found, has_words, looks, True)[0] for looks in (None, alike))
+    assert np.allclose(unseen, seen)
+
+
 def test_the_order_of_the_bag_does_not_matter() -> None:
     forward, backward = judged(OWN + STRANGERS), judged((OWN + STRANGERS)[::-1])
     assert np.allclose(forward, backward[::-1])
