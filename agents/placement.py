@@ -21,12 +21,13 @@ from agents.assignment import assign, compete, credit
 from agents.belonging import Belonging
 from agents.context import Candidate, Choice, ChooseTask, Embedder, Place, RunnerUp, SpotTask
 from agents.evidence import SlotView, evidence, habits, slot_view
+from agents.function_words import function_words
 from agents.looks import likeness_of_looks
 from agents.prefilter import keep_promising
 from agents.ranker import Ranker, load_ranker
 from agents.reasoning import reason_for
 from agents.similarity import Similarity, block_text, fused, measure, reads_language
-from interleaf.schema import PictureQuery, TextBlock
+from interleaf.schema import PictureQuery
 from interleaf.text import count_words, fold_space
 
 __all__ = ["caption_queries", "choose_pictures", "spot_places"]
@@ -129,7 +130,7 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
             slot=slot,
             picture_id=pictures[k].id,
             score=round(float(score[k, slot]), 4),
-            reason=_reason(k, slot, anchors[k] == slot, bool(has_words[k]), view, similarity, task.blocks),
+            reason=_reason(k, slot, anchors[k] == slot, bool(has_words[k]), view, similarity, task),
             alternatives=_runners_up(score[:, slot], k, pictures_ids=[p.id for p in pictures]),
         )
         for k, slot in pairs
@@ -203,19 +204,20 @@ def _reason(
     has_words: bool,
     view: SlotView,
     similarity: Similarity,
-    blocks: Sequence[TextBlock],
+    task: ChooseTask,
 ) -> str:
+    small = function_words(task.language)
     before, after, heading = int(view.before[slot]), int(view.after[slot]), int(view.heading[slot])
     cue = view.cue[before] if before >= 0 else None
     if cue is None or cue.direction == "above":
         cue = view.cue[after] if after >= 0 else None
         cue = cue if cue is not None and cue.direction == "above" else None
     return reason_for(
-        shared_before=similarity.shared_terms(k, before) if before >= 0 else (),
-        shared_after=similarity.shared_terms(k, after) if after >= 0 else (),
+        shared_before=similarity.shared_terms(k, before, small) if before >= 0 else (),
+        shared_after=similarity.shared_terms(k, after, small) if after >= 0 else (),
         cue=cue,
         anchored=anchored,
-        heading=block_text(blocks[heading]) if heading >= 0 else "",
+        heading=block_text(task.blocks[heading]) if heading >= 0 else "",
         likeness=float(similarity.sense[k, before]) if before >= 0 else 0.0,
         has_words=has_words,
     )

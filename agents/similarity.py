@@ -8,7 +8,7 @@ Letters: K pictures, B blocks. Four readings of the same question, each a (K, B)
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,11 +78,12 @@ class Similarity:
             _captions=self._captions[chosen],
         )
 
-    def shared_terms(self, picture: int, block: int, most: int = 3) -> tuple[str, ...]:
-        """The terms that picture `picture` and block `block` share, the rarest first."""
+    def shared_terms(self, picture: int, block: int, unsaid: Collection[str] = (), most: int = 3) -> tuple[str, ...]:
+        """The terms that picture `picture` and block `block` share, the rarest first; without those of `unsaid`."""
         caption, text = self._captions[picture], self._blocks[block]
         both = caption.multiply(text > 0).tocoo()
-        order = sorted(range(len(both.col)), key=lambda i: (-both.data[i], self._vocabulary[both.col[i]]))
+        telling = (i for i in range(len(both.col)) if self._vocabulary[both.col[i]] not in unsaid)
+        order = sorted(telling, key=lambda i: (-both.data[i], self._vocabulary[both.col[i]]))
         return tuple(self._vocabulary[both.col[i]] for i in order[:most])
 
 

@@ -92,8 +92,8 @@ def read_looks(images_dir: Path, paths: Iterable[str]) -> dict[str, tuple[float,
     for path in sorted(set(paths)):
         inside = [
             full
-            for root in (images_dir, images_dir.parent)
-            if (full := (root / path).resolve()).is_relative_to(root.resolve()) and full.is_file()
+            for root, inner in ((images_dir, path), (images_dir.parent, path), (images_dir, Path(path).name))
+            if (full := (root / inner).resolve()).is_relative_to(root.resolve()) and full.is_file()
         ]
         if not inside:
             raise SourceUnreadable(path, f"is not a picture in {images_dir}.", "Name the pictures' folder: --images.")

@@ -18,12 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table as RichTable
 
-from agents.context import Choice, ChooseTask, Embedder
+from agents.context import Embedder
 from agents.extractive import ExtractiveWriter
-from agents.placement import choose_pictures
-from agents.ranker import Ranker
 from evals import baselines, composing, outline, placement, retrieval, scores, tasks, train_placement, train_topic
-from evals.articleset import read_articles, read_lines
+from evals.articleset import picture_of, read_articles, read_lines
 from interleaf.whole_file import write_whole
 
 __all__ = ["Row", "report"]
@@ -42,17 +40,6 @@ class Row:
     baseline: str
     target: str
     how: str
-
-
-class _Fitted(ExtractiveWriter):
-    """The workflow's writer with another ranker than the shipped one."""
-
-    def __init__(self, embedder: Embedder, ranker: Ranker) -> None:
-        super().__init__(embedder)
-        self._ranker = ranker
-
-    def choose(self, task: ChooseTask) -> tuple[Choice, ...]:
-        return choose_pictures(task, self._embedder, self._ranker)
 
 
 def report(set_dir: Path, out: Path | None = None, *, quick: bool = False) -> list[Row]:
@@ -87,19 +74,24 @@ def report(set_dir: Path, out: Path | None = None, *, quick: bool = False) -> li
 def _trained_here(model: str, digest: str) -> bool:
     """Whether a shipped model was fitted on the set with this hash of its articles.jsonl."""
     record = json.loads((MODEL_DIR / model).read_text(encoding="utf-8"))
-    return str(record["trained_on"]).startswith(digest[:16]) or digest in str(record["trained_on"])
+    return bool(record["trained_on"] == digest)
 
 
 def _placement_rows(set_dir: Path, articles: Sequence[Record], embedder: Embedder, digest: str) -> list[Row]:
     plain = tasks.placement_tasks(articles)
     mixed = tasks.placement_tasks(articles, distractors=1, scope="repo")
+    looks = placement.read_looks(set_dir, (p["image"] for task in plain for p in task["bag"]))
     left_out = _trained_here("ranker.json", digest)
-    writers = _left_out_writers(set_dir, embedder) if left_out else {}
-    shipped = ExtractiveWriter(embedder)
+    shipped: placement.Eye = ExtractiveWriter(embedder)
+    writers: dict[str, placement.Eye] = {}
+    if left_out:
+        by_id = {picture_of({"image": path}, "image").id: look for path, look in looks.items()}
+        rankers = train_placement.left_out_rankers(read_articles(set_dir), embedder, by_id)
+        writers = {source: placement.LeftOutWriter(embedder, ranker) for source, ranker in rankers.items()}
     source_of = {article["id"]: article["source_repo"] for article in articles}
 
     def ours(asked: Sequence[dict[str, Any]]) -> Placements:
-        return {t["id"]: placement.place(t, writers.get(source_of[t["id"]], shipped))["place"] for t in asked}
+        return {t["id"]: placement.place(t, writers.get(source_of[t["id"]], shipped), looks)["place"] for t in asked}
 
     def simple(asked: Sequence[dict[str, Any]], answer: Callable[[Record], dict[str, int | None]]) -> Placements:
         return {t["id"]: answer(t) for t in asked}
@@ -125,19 +117,6 @@ def _placement_rows(set_dir: Path, articles: Sequence[Record], embedder: Embedde
         ),
         Row("… recall of own", f"{found.recall_of_own:.3f}", f"{base.recall_of_own:.3f}", "≥ 0.88", how),
     ]
-
-
-def _left_out_writers(set_dir: Path, embedder: Embedder) -> dict[str, ExtractiveWriter]:
-    """Source → a writer whose ranker never saw that source."""
-    articles = read_articles(set_dir)
-    cases = [train_placement.measure_case(article, embedder) for article in articles]
-    writers: dict[str, ExtractiveWriter] = {}
-    for source in sorted({article.source for article in articles}):
-        others = [article for article in articles if article.source != source]
-        seen = [case for case in cases if case.article.source != source]
-        ranker = train_placement.fit_ranker(seen, train_placement.measure_bags(others, embedder))
-        writers[source] = _Fitted(embedder, ranker)
-    return writers
 
 
 def _retrieval_rows(set_dir: Path, articles: Sequence[Record]) -> list[Row]:

@@ -10,6 +10,7 @@ How the data is made and what the weights mean: docs/topic.md.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ def main() -> None:
     model = fit_topic_model(cases)
     fitted = {case.id: boundary_gaps(case.blocks, embedder, model) for case in cases}
     print(f"fitted on all, measured on the same: {score_outline(articles, fitted)}")
-    trained_on = f"{len(cases)} articles of {len({c.source for c in cases})} sources ({options.set_dir.name})"
+    trained_on = hashlib.sha256((options.set_dir / "articles.jsonl").read_bytes()).hexdigest()
     text = json.dumps(record_of(model, trained_on), indent=2, ensure_ascii=False) + "\n"
     options.out.write_text(text, encoding="utf-8")
     print(f"wrote {options.out.name}")
