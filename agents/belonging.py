@@ -71,6 +71,10 @@ LEVELS = np.linspace(-2.5, 2.5, 21)
 # Candidates of a bag are not independent of one another; their evidence counts for less than its sum.
 INDEPENDENCE = 0.3
 LIBRARY_SHARE = 0.25
+# A candidate this many spreads of own pictures below its bag's median is no part of it; three make a bag.
+STRAY_SPREADS = 3.0
+STRAY = 0.2
+LEAST_BAG = 3
 # Student's t: a single odd caption should not move the level of its bag.
 TAIL_DEGREES = 6.0
 
@@ -114,7 +118,15 @@ class Belonging:
             return np.ones(len(has_words))
         doubt = bag_signs(score, similarity, has_words, sense_counts) @ self.weights.bag
         split = 1.0 / (1.0 + np.exp(-np.clip(doubt, -30.0, 30.0)))
-        return np.asarray(1.0 - split + split * apart, dtype=np.float64)
+        found = 1.0 - split + split * apart
+        return np.asarray(np.where(self.strays(score, has_words), np.minimum(found, STRAY), found), dtype=np.float64)
+
+    def strays(self, score: Table, has_words: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(K,) candidates far below the middle of their bag: one stranger in a bag that is otherwise whole."""
+        if int(has_words.sum()) < LEAST_BAG:
+            return np.zeros(len(score), dtype=np.bool_)
+        bar = float(np.median(score[has_words])) - STRAY_SPREADS * self.weights.words.own_sd
+        return np.asarray(has_words & (score < bar), dtype=np.bool_)
 
     def of_library(
         self, similarity: Similarity, has_words: NDArray[np.bool_], sense_counts: bool
