@@ -44,7 +44,11 @@ def similarity(a: Shingles, b: Shingles) -> float:
     if len(a) < MIN_SHINGLES or len(b) > len(a) * MAX_LENGTH_RATIO:
         return 1.0 if a == b else 0.0
     share = len(a & b) / len(a)
-    return share if share == 0.0 or _numbers(a) <= _numbers(b) else 0.0
+    if share == 0.0:
+        return 0.0
+    said, held = _numbers(a), _numbers(b)
+    # Of two of the same size neither is the smaller one: the order in which they come must not matter.
+    return share if said <= held or (len(a) == len(b) and held <= said) else 0.0
 
 
 def _numbers(sentence: Shingles) -> frozenset[str]:

@@ -59,6 +59,11 @@ def test_the_inverted_index_finds_what_comparing_all_pairs_finds(texts: list[str
     assert near_duplicates(made) == expected
 
 
+@given(WORDS.map(" ".join), WORDS.map(" ".join))
+def test_likeness_has_no_direction(one: str, other: str) -> None:
+    assert similarity(shingles(one), shingles(other)) == similarity(shingles(other), shingles(one))
+
+
 def test_ten_thousand_sentences_take_little_time() -> None:
     texts = [
         shingles(f"Ward {k} of the town pays {k * 7} pence to keeper {k % 97} at the old gate.") for k in range(10_000)
