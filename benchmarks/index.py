@@ -307,9 +307,9 @@ def main() -> None:
                 "40 singles / batch": round(BATCH * one / many, 2),
             }
             say(f"{size} vectors: ours", [own])
+            say(f"{size} vectors: opening", [opening(ours, data, folder)])
             for peer_name in given.peers.split(","):
                 say(f"{size} vectors: {peer_name}", [against(ours, PEERS[peer_name](), data, given.rounds, folder)])
-            say(f"{size} vectors: opening", [opening(ours, data, folder)])
             say(f"{size} vectors: churn", [churn(ours, data)])
 
 
