@@ -7,8 +7,6 @@ Input, one article a line: `{id, lang, title, text: [{type, text}]}`, headings t
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from agents.context import Embedder
 from agents.topic import segment
 from evals.articleset import read_lines
 from interleaf.errors import SourceUnreadable
+from interleaf.whole_file import write_whole
 
 __all__ = ["TaskBlock", "predict", "run"]
 
@@ -51,15 +50,5 @@ def run(in_path: Path, out_path: Path, embedder: Embedder | None = None) -> int:
 
         embedder = make_embedder(settings())
     lines = [json.dumps(predict(r, embedder), ensure_ascii=False, sort_keys=True) for r in read_lines(in_path)]
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(out_path)
-    except OSError:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    write_whole(out_path, "".join(line + "\n" for line in lines).encode())
     return len(lines)

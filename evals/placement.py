@@ -7,8 +7,6 @@ height}]}`. Output: `{id, place: {image: slot or null}}`, slot s = the picture s
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +17,7 @@ from agents.ranker import Ranker
 from evals.articleset import picture_of, read_lines, text_blocks
 from interleaf.errors import SourceUnreadable
 from interleaf.schema import PictureQuery
+from interleaf.whole_file import write_whole
 from retrieval.decode import decode
 from retrieval.look import look_of
 
@@ -121,15 +120,5 @@ def run(
     special = writer_by_id or {}
     answers = [place(record, special.get(str(record.get("id")), writer), looks) for record in records]
     lines = [json.dumps(answer, ensure_ascii=False, sort_keys=True) for answer in answers]
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(out_path)
-    except OSError:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    write_whole(out_path, "".join(line + "\n" for line in lines).encode())
     return len(records)

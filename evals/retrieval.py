@@ -15,6 +15,7 @@ from typing import Any, Final
 from evals.articleset import read_lines
 from interleaf.errors import SourceUnreadable
 from interleaf.schema import PictureFilter, PictureQuery
+from interleaf.whole_file import write_whole
 from retrieval.embedder import TextEmbedder
 from retrieval.library import PictureLibrary
 from retrieval.metadata import PictureMetadata
@@ -53,10 +54,11 @@ def run(
         for path, file in files.items():
             paths_of.setdefault(library.id_of_file(file), []).append(path)
         hits = library.search(queries, ranked, PictureFilter())
-    with out_path.open("w", encoding="utf-8") as stream:
-        for task, found in zip(tasks, hits, strict=True):
-            best = [path for hit in found for path in paths_of[hit.picture.id]]
-            stream.write(json.dumps({"id": task["id"], "ranked": best}, ensure_ascii=False) + "\n")
+    lines = []
+    for task, found in zip(tasks, hits, strict=True):
+        best = [path for hit in found for path in paths_of[hit.picture.id]]
+        lines.append(json.dumps({"id": task["id"], "ranked": best}, ensure_ascii=False))
+    write_whole(out_path, "".join(line + "\n" for line in lines).encode())
 
 
 def _captioned(catalog_path: Path) -> Iterator[tuple[str, PictureMetadata]]:
