@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from interleaf.text import fold_space
 
-__all__ = ["Cue", "Sequence", "ends_with_colon", "figure_mentions", "find_cue", "sequence_of", "step_number"]
+__all__ = [
+    "Cue",
+    "Sequence",
+    "ends_with_colon",
+    "figure_mentions",
+    "find_cue",
+    "number_parts",
+    "sequence_of",
+    "step_number",
+]
 
 # A block is read only so far from each end: who points at a picture does it near the place.
 MAX_READ_CHARS = 4_000
@@ -156,7 +165,7 @@ def sequence_of(caption: str) -> Sequence | None:
     if not text:
         return None
     if (found := _FIGURE_NUMBER.search(text[:60])) and found.start() <= 2:
-        return Sequence("figure", _parts(found.group(1)))
+        return Sequence("figure", number_parts(found.group(1)))
     if (found := _STEP.search(text[:60])) and found.start() <= 12:
         return Sequence("step", (int(found.group(1) or found.group(2)),))
     if found := _LEADING_NUMBER.match(text):
@@ -166,7 +175,8 @@ def sequence_of(caption: str) -> Sequence | None:
     return None
 
 
-def _parts(number: str) -> tuple[int, ...]:
+def number_parts(number: str) -> tuple[int, ...]:
+    """A written number as it sorts: "3.2b" is (3, 2, 1)."""
     digits = re.findall(r"\d+", number)
     letter = re.search(r"[a-h]$", number.lower())
     return (*map(int, digits), *((ord(letter.group()) - ord("a"),) if letter else ()))

@@ -26,6 +26,7 @@ from agents.looks import likeness_of_looks
 from agents.prefilter import keep_promising
 from agents.ranker import Ranker, load_ranker
 from agents.reasoning import reason_for
+from agents.series import in_order, number_hints
 from agents.similarity import Similarity, block_text, fused, measure, reads_language
 from interleaf.schema import PictureQuery
 from interleaf.text import count_words, fold_space
@@ -114,7 +115,8 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
 
     posterior = ranker.posterior(evidence(fused(similarity, task.language), view), habits(view), has_words)
     anchors = [None if c.anchor is None else anchored_slot(c.anchor, task.blocks) for c in candidates]
-    posterior = _with_hints(posterior, candidates, anchors) * is_open
+    captions = [p.caption or p.alt for p in pictures]
+    posterior = _with_hints(posterior * number_hints(captions, view), candidates, anchors) * is_open
     posterior /= posterior.sum(axis=1, keepdims=True) + EPS
     belonging = _belonging(task, candidates, similarity, has_words, ranker.belonging)
     belonging = np.maximum(belonging, [0.9 if a is not None else 0.0 for a in anchors])
@@ -124,6 +126,10 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
     values = np.zeros_like(posterior)
     values[taking_part] = credit(compete(posterior[taking_part]))
     pairs = assign(values, worth, is_open.tolist(), task.pictures_wanted)
+    # Where a document shows a picture weighs more than its number.
+    pairs = in_order(
+        pairs, ["" if anchor is not None else text for anchor, text in zip(anchors, captions, strict=True)]
+    )
     score = belonging[:, None] * posterior
     return tuple(
         Choice(
