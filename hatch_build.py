@@ -1,4 +1,4 @@
-"""Build hook: the service folders travel in the wheel as interleaf/_app; an editable install uses the checkout's own."""
+"""Build hook: service folders travel in the wheel as interleaf/_app; an editable install uses the checkout."""
 
 from __future__ import annotations
 
