@@ -61,4 +61,13 @@ class ExtractiveWriter:
         return choose_pictures(task, self._embedder)
 
     def review(self, brief: Brief, title: str, blocks: Sequence[TextBlock]) -> tuple[Finding, ...]:
-        return review_draft(brief, title, blocks)
+        return (*_unheard(brief), *review_draft(brief, title, blocks))
+
+
+def _unheard(brief: Brief) -> tuple[Finding, ...]:
+    """Wishes that a writer of copied sentences cannot follow, told rather than passed over in silence."""
+    return tuple(
+        Finding(f"{wish}_not_followed", f"the extractive writer copies sentences and cannot follow the {wish}")
+        for wish in ("style", "guidelines")
+        if getattr(brief, wish).strip()
+    )

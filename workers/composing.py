@@ -219,6 +219,10 @@ STAGE_OF_NODE: dict[str, Any] = {
 def _check_offered(brief: Brief) -> None:
     if brief.kind != "article":
         raise Unsupported("kind", f"{brief.kind!r} pieces are not composed by this version.", "Use kind: article.")
+    if brief.budget.seconds is not None or brief.budget.tokens is not None:
+        raise Unsupported("budget", "limits are not kept by this version.", "Leave the budget out.")
+    if brief.approvals.timeout_s is not None:
+        raise Unsupported("approvals.timeout_s", "a question waits without end in this version.", "Leave it out.")
 
 
 def _anchored(brief: Brief, base: Path | None) -> Brief:

@@ -144,6 +144,8 @@ def test_a_canceled_run_stays_canceled(material: Path, tmp_path: Path) -> None:
         ({"writer": "gpt"}, InvalidBrief, "writer"),
         ({"libraries": ["nowhere"]}, InvalidBrief, "nowhere"),
         ({"kind": "webpage"}, Unsupported, "kind"),
+        ({"budget": {"seconds": 5}}, Unsupported, "budget"),
+        ({"approvals": {"outline": True, "timeout_s": 5}}, Unsupported, "timeout_s"),
         ({"licence_policy": ["MIT"]}, LicenceUnmet, "licence"),
         ({"length_words": 10}, InvalidBrief, "length_words"),
     ],
@@ -201,6 +203,11 @@ def test_hostile_markup_is_only_text(tmp_path: Path) -> None:
     assert "<script" not in page.lower().replace("&lt;script", "")
     assert "onerror=alert(3)>" not in page
     assert "49" not in piece.title
+
+
+def test_wishes_that_the_writer_cannot_follow_are_told(material: Path, tmp_path: Path) -> None:
+    piece = Composer(home=tmp_path).compose(_brief(material, style="breezy", pictures_wanted=0))
+    assert [w.code for w in piece.report.warnings] == ["style_not_followed"]
 
 
 def test_an_unknown_run_is_told(tmp_path: Path) -> None:
