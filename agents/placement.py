@@ -11,6 +11,7 @@ which pictures stand where.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -40,6 +41,8 @@ Table = NDArray[np.float64]
 LEAST_WORTH = {"given": 0.54, "document": 0.5, "library": 0.6}
 LEAST_WORTH_WHEN_COUNTED = {"given": 0.0, "document": 0.0, "library": 0.1}
 WORDS_PER_LIBRARY_PICTURE = 200
+# More given pictures for each place than this are a collection.
+COLLECTION_RATIO = 4
 # A document's own place outweighs the ranker's.
 ANCHOR_SHARE = 0.85
 LIBRARY_WEIGHT = 2.0
@@ -104,6 +107,7 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
     candidates = _distinct(task)
     if not candidates or not task.places or not task.blocks or task.pictures_wanted == 0:
         return ()
+    candidates = _as_library(candidates, len(task.places))
     candidates = keep_promising(task.title, [block_text(b) for b in task.blocks], candidates)
     pictures = [c.picture for c in candidates]
     has_words = np.array([bool(p.words.strip()) for p in pictures], dtype=np.bool_)
@@ -141,6 +145,15 @@ def choose_pictures(task: ChooseTask, embedder: Embedder, ranker: Ranker | None 
         )
         for k, slot in pairs
     )
+
+
+def _as_library(candidates: Sequence[Candidate], places: int) -> list[Candidate]:
+    """Who hands over many times more pictures than there are places hands over a collection, not a choice:
+    its pictures must then fit as those of the library must."""
+    given = sum(c.origin == "given" for c in candidates)
+    if given <= COLLECTION_RATIO * places:
+        return list(candidates)
+    return [replace(c, origin="library") if c.origin == "given" else c for c in candidates]
 
 
 def _distinct(task: ChooseTask) -> list[Candidate]:

@@ -259,3 +259,20 @@ def test_shared_words_decide_in_other_languages(language: str) -> None:
     )
     (choice,) = choose_pictures(asked, HashingEmbedder())
     assert choice.slot == 2
+
+
+def test_a_thousand_strangers_are_a_collection_and_none_is_placed() -> None:
+    """Somebody who points at a whole drive does not want it all shown."""
+    blocks = tuple(
+        Paragraph(id=f"b-{i}", text=text, provenance=Provenance(origin="person"))
+        for i, text in enumerate(
+            ("A canal lock lifts boats from one level of water to another.", "Paddles let the water into the chamber.")
+        )
+    )
+    pictures = [make_picture(f"{i}.png", f"Object number {i} of the store, shelf {i % 97}") for i in range(1000)]
+    pictures.append(make_picture("paddles.png", "Paddles let the water run into the chamber of a lock."))
+    places = spot_places(SpotTask("Locks", "en", blocks, None))
+    task = ChooseTask("Locks", "en", blocks, places, tuple(Candidate(p) for p in pictures), None)
+    chosen = choose_pictures(task, HashingEmbedder())
+    assert [c.picture_id for c in chosen] == [pictures[-1].id]
+    assert chosen[0].slot == 2
