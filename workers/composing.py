@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from langgraph.types import Command
 from agents.approve import check_answer
 from agents.context import Writer
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
-from interleaf.errors import InterleafError, InvalidBrief, Unsupported, error_to_record
+from interleaf.errors import InterleafError, InvalidBrief, RequestRefused, RunBusy, Unsupported, error_to_record
 from interleaf.schema import Article, Brief, Event
 from interleaf.whole_file import write_whole
 from workers.intake import Material, read_material, take_in
@@ -49,6 +50,7 @@ class Composing:
         self._writer = writer
         self._events_path = folder.path / "events.jsonl"
         self._next_id = 0
+        self._planned = False
 
     def stream(self, brief: Brief | None = None, base: Path | None = None, answer: Any = None) -> Iterator[Event]:
         """Begin the run (with `brief`; relative paths start at `base`) or go on with it (without).
@@ -61,17 +63,25 @@ class Composing:
         else:
             _check_offered(brief)
             self.folder.create()
-        with self.folder.held():
-            resumed = self.folder.exists
-            brief = self._accept(brief, base)
-            self._next_id = self._events_so_far()
-            try:
-                yield from self._work(brief, resumed, answer)
-            except InterleafError as error:
-                yield self._event(
-                    "failed", message=error.message.splitlines()[0][:2000], data={"error": error_to_record(error)}
-                )
-                raise
+        resumed = self.folder.exists
+        try:
+            with self.folder.held():
+                brief = self._accept(brief, base)
+                self._next_id = self._events_so_far()
+                try:
+                    yield from self._work(brief, resumed, answer)
+                except InterleafError as error:
+                    yield self._event(
+                        "failed", message=error.message.splitlines()[0][:2000], data={"error": error_to_record(error)}
+                    )
+                    raise
+        except RunBusy:
+            raise  # it is another process's run
+        except RequestRefused:
+            # Refused before anything was planned: there is nothing to resume, so nothing stays behind.
+            if not resumed and not self._planned:
+                shutil.rmtree(self.folder.path)
+            raise
 
     def _accept(self, brief: Brief | None, base: Path | None) -> Brief:
         """The brief of this run: the one on disk, or the new one, which is on disk before anything else happens."""
@@ -178,6 +188,7 @@ class Composing:
             if "input" in chunk:
                 return self._event("stage_started", stage=stage)
             if not chunk.get("error") and not chunk.get("interrupts"):
+                self._planned = True
                 return self._event("stage_finished", stage=stage)
         return None
 

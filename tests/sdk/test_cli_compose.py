@@ -100,6 +100,7 @@ def test_errors_name_the_thing_and_have_their_exit_code(
     assert words in said.replace("\n", "")
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists(), "nothing half-written stays behind"
+    assert not list((tmp_path / "h").glob("runs/*")), "a run that never began leaves no folder"
 
 
 def test_errors_are_json_for_machines(
