@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
 
 # A setting of the tests, not of the product: workers/settings.py has no business with it.
 REQUIRE_ALL = os.environ.get("INTERLEAF_TESTS_REQUIRE_ALL") == "1"
+# On a laptop hypothesis looks further at every run; where everything is required, the same examples are drawn each
+# time, so that what lands is decided by the change and not by luck.
+settings.register_profile("same examples", derandomize=True, print_blob=True)
+if REQUIRE_ALL:
+    settings.load_profile("same examples")
 CHROMIUM_ARGS = (
     "--no-sandbox",
     "--disable-gpu",
