@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,41 @@ def test_killed_at_random_moments_it_goes_on_and_gives_the_same_article(tmp_path
         # What is drafted again after a kill: two under way, and one finished in the very moment; the rest is kept.
         assert _lines(log) <= len(run_graph.SUBJECTS) + 3 * kills
     assert all_kills >= 3, "the test must have killed something"
+
+
+def test_a_finished_section_is_on_disk_while_others_are_still_written(tmp_path: Path) -> None:
+    """The first two sections end at once; every other one waits until the database holds both, or gives up."""
+    seen: list[bool] = []
+
+    class Patient(ParrotWriter):
+        def draft(self, task):
+            if task.section_index >= 2 and not seen:
+                deadline = time.monotonic() + 3
+                while (
+                    found := _saved_drafts(tmp_path / "checkpoints.db") >= 2
+                ) is False and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                seen.append(found)
+            return super().draft(task)
+
+    context = run_graph.context(tmp_path)
+    _run(tmp_path, _brief(), Context(writer=Patient(), finder=context.finder, sources=context.sources))
+    assert seen[0], "finished sections waited unsaved behind those not finished"
+
+
+def _saved_drafts(database: Path) -> int:
+    with sqlite3.connect(database) as connection:
+        return int(connection.execute("SELECT count(*) FROM writes WHERE channel = 'drafts'").fetchone()[0])
+
+
+def test_a_picture_nobody_offered_is_refused(tmp_path: Path) -> None:
+    class Inventive(ParrotWriter):
+        def choose(self, task):
+            return (replace(super().choose(task)[0], picture_id="f" * 64),)
+
+    context = run_graph.context(tmp_path)
+    inventive = Context(
+        writer=Inventive(), finder=context.finder, sources=context.sources, candidates=context.candidates
+    )
+    with pytest.raises(WriterMisspoke, match="unknown"):
+        _run(tmp_path, _brief(), inventive)
