@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 import retrieval.index as index_module
 from benchmarks.index_peers import PEERS, Peer
 from retrieval.index import VectorIndex
+from retrieval.recall import Recall, least_effort
 
 D = 768
 K = 10
@@ -112,12 +113,13 @@ class Ours:
 
     def set_alike(self, data: Data) -> None:
         """Find the least effort as the peers' is found: on the queries that are measured."""
-        chosen, self.least_effort = self.index._rows.effort, 0
-        for effort in index_module.EFFORTS:
-            self.index._rows.effort = self.least_effort = effort
-            recall = data.recall(lambda q: numbers_of(self.index, q))
-            if recall[0] >= NEED_IN and recall[1] >= NEED_OOD:
-                break
+        chosen = self.index._rows.effort
+
+        def reached(effort: int) -> Recall:
+            self.index._rows.effort = effort
+            return Recall(*data.recall(lambda q: numbers_of(self.index, q)))
+
+        self.least_effort, _ = least_effort(reached, NEED_IN, NEED_OOD)
         self.index._rows.effort = chosen
 
     def singles(self, queries: Any, effort: int | None = None) -> list[float]:
@@ -137,12 +139,13 @@ class Ours:
 def against(ours: Ours, peer: Peer, data: Data, rounds: int, folder: Path) -> dict[str, Any]:
     """Build the peer, set its effort, alternate with ours. Ratios are ours / peer."""
     build_s = timed(lambda: peer.build(data.rows, THREADS))
-    recall = (0.0, 0.0)
-    for effort in peer.efforts:
+
+    def reached(effort: int) -> Recall:
         peer.set_effort(effort)
-        recall = data.recall(lambda q: peer.search(q, K, THREADS))
-        if recall[0] >= NEED_IN and recall[1] >= NEED_OOD:
-            break
+        return Recall(*data.recall(lambda q: peer.search(q, K, THREADS)))
+
+    effort, recall = least_effort(reached, NEED_IN, NEED_OOD)
+    peer.set_effort(effort)
     taken: dict[str, list[float]] = {
         name: [] for name in ("our50", "our99", "ourset50", "peer50", "peer99", "ourbatch", "peerbatch")
     }
@@ -160,7 +163,7 @@ def against(ours: Ours, peer: Peer, data: Data, rounds: int, folder: Path) -> di
     row = {
         "peer": peer.name,
         "effort": effort,
-        "recall in/ood": f"{recall[0]:.4f}/{recall[1]:.4f}",
+        "recall in/ood": f"{recall.near:.4f}/{recall.far:.4f}",
         "build s": round(build_s, 1),
         "bytes/vector": round(size),
         "p50 ms": round(ms["peer50"], 4),

@@ -20,14 +20,12 @@ __all__ = ["PEERS", "Peer"]
 
 LINKS = 16
 BUILD_EFFORT = 100
-EFFORTS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 class Peer(Protocol):
-    """An index library: `name` with version, `efforts` from fast to thorough."""
+    """An index library: `name` with version."""
 
     name: str
-    efforts: tuple[int, ...]
 
     def build(self, rows: Any, threads: int) -> None: ...
 
@@ -47,7 +45,6 @@ class Peer(Protocol):
 
 class Hnswlib:
     name = f"hnswlib {version('hnswlib')} f32"
-    efforts = EFFORTS
 
     def build(self, rows: Any, threads: int) -> None:
         self.index = hnswlib.Index("ip", rows.shape[1])
@@ -74,8 +71,6 @@ class Hnswlib:
 
 
 class Usearch:
-    efforts = EFFORTS
-
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
         self.name = f"usearch {version('usearch')} {dtype}"
@@ -108,13 +103,9 @@ class Usearch:
 class RawFaiss:
     """The best faiss string of an earlier survey for this size, through faiss's own Python calls."""
 
-    efforts = EFFORTS
-
     def __init__(self, factory: str = f"HNSW{LINKS},SQbf16") -> None:
         self.factory = factory
         self.name = f"faiss {version('faiss-cpu')} {factory}"
-        if factory.startswith("OPQ"):
-            self.efforts = (8, 16, 32, 64, 128)
 
     def build(self, rows: Any, threads: int) -> None:
         faiss.omp_set_num_threads(threads)

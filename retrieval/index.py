@@ -29,7 +29,7 @@ from retrieval.nearest import (
     rounded,
 )
 from retrieval.numbering import Numbering
-from retrieval.recall import K, Recall, probes, recall_at
+from retrieval.recall import K, Recall, least_effort, probes, recall_at
 from retrieval.snapshot import Header, Snapshot, read_snapshot, write_snapshot
 
 __all__ = ["BuildReport", "VectorIndex", "kind_for"]
@@ -42,7 +42,6 @@ DEAD_SHARE: Final = 0.3
 # A little above what is promised (0.99 and 0.98): probes are made from the rows and are easier than real queries.
 RECALL_NEAR: Final = 0.995
 RECALL_FAR: Final = 0.99
-EFFORTS: Final = (10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 PROBES: Final = 256
 PROBE_ROWS: Final = 4_096
 REMEASURE_GROWTH: Final = 1.5
@@ -172,14 +171,14 @@ class VectorIndex:
         return True
 
     def search(self, vectors: Vectors, k: int, allowed: Numbers | None = None) -> list[Neighbours]:
-        queries = checked_queries(vectors, self.dimension)
+        queries = checked_queries(vectors, self._rows.dimension)
         numbering = self._numbering
         counted, total = (numbering.counted, numbering.live) if allowed is None else numbering.mask(allowed)
         k = min(k, total)
         if k <= 0 or not len(queries):
             return [Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in queries]
         rows = len(numbering)
-        if self.kind == "flat" or total <= max(EXACT_ALLOWED, EXACT_SHARE * rows):
+        if self._rows.kind == "flat" or total <= max(EXACT_ALLOWED, EXACT_SHARE * rows):
             return self._compare(queries, k, counted, total)
         # The effort was measured for K neighbours; and a graph walk meets every row, counted or not, so that
         # under a filter it has to go on for longer.
@@ -236,12 +235,14 @@ class VectorIndex:
         near, far = probes(self._rows.rows(sample) if vectors is None else vectors[sample], PROBES)
         queries = np.concatenate([near, far])
         truth = self._compare(queries, K, self._numbering.counted, len(self), vectors)
-        for effort in EFFORTS:
+
+        def reached(effort: int) -> Recall:
             self._rows.effort = effort
             found = self.search(queries, K)
-            recall = Recall(recall_at(found[:PROBES], truth[:PROBES]), recall_at(found[PROBES:], truth[PROBES:]))
-            if recall.meets(RECALL_NEAR, RECALL_FAR):
-                break
+            return Recall(recall_at(found[:PROBES], truth[:PROBES]), recall_at(found[PROBES:], truth[PROBES:]))
+
+        effort, recall = least_effort(reached, RECALL_NEAR, RECALL_FAR)
+        self._rows.effort = effort
         self._measured_rows = len(self._numbering)
         self.report = BuildReport(self.kind, len(self), effort, recall)
         said = (len(self), effort, recall.near, recall.far)
@@ -281,11 +282,13 @@ class VectorIndex:
         self, queries: Vectors, k: int, scores: Vectors, places: Numbers, counted: NDArray[np.bool_]
     ) -> list[Neighbours]:
         """faiss's table as neighbours; a query that the graph left short is answered by comparing all."""
-        if not (places[:, -1] < 0).any():  # what is missing stands at the end
-            scores = rounded(scores)
-            if bool((scores[:, 1:] < scores[:, :-1]).all()):  # nothing ties
-                return [Neighbours(n, s) for n, s in zip(self._numbering.numbers[places], scores, strict=True)]
-        found = [best(self._numbering.numbers[p[p >= 0]], s[p >= 0], k) for s, p in zip(scores, places, strict=True)]
+        # Row by row in plain Python: for the few rows of a call that is less than numpy's reductions cost.
+        found: list[Neighbours] = []
+        for row, at in zip(rounded(scores), places, strict=True):
+            if at[-1] >= 0 and len(set(row.tolist())) == k:  # nothing is missing (that stands at the end), nothing ties
+                found.append(Neighbours(self._numbering.numbers[at], row))
+            else:
+                found.append(best(self._numbering.numbers[at[at >= 0]], row[at >= 0], k))
         short = [q for q, one in enumerate(found) if len(one.numbers) < k]
         if short:
             for q, one in zip(short, self._compare(queries[short], k, counted, int(counted.sum())), strict=True):

@@ -117,10 +117,10 @@ class PictureLibrary:
         return tuple(picture_id for picture_id, _ in gone)
 
     def verify(self, repair: bool = False, on_progress: Callable[[VerifyProgress], None] | None = None) -> VerifyReport:
-        """Hold catalog and pixel files against one another. `repair` removes pictures whose file is lost or
-        damaged, and files that no picture has; it never invents anything."""
+        """Hold catalog, pixel files and indexes against one another. `repair` removes pictures whose file is lost or
+        damaged, files that no picture has, and damaged indexes, which are built again; it never invents anything."""
         with self._writing():
-            return verify(self._catalog, self._store, repair, on_progress)
+            return verify(self._catalog, self._store, self.root / "index", repair, on_progress)
 
     # Asking
 

@@ -7,7 +7,7 @@ beside captions and texts beside pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +15,11 @@ import numpy as np
 
 from retrieval.nearest import Neighbours, Vectors
 
-__all__ = ["Recall", "probes", "recall_at"]
+__all__ = ["Recall", "least_effort", "probes", "recall_at"]
 
 K: Final = 10
+MAX_EFFORT: Final = 512
+_EFFORT_STEP: Final = 1 / 16  # an effort nearer than this to the least one is not looked for
 _SEED: Final = 20_240_229
 _NEAR_NOISE: Final = 0.5  # length of the noise beside a unit vector: a cosine of about 0.9
 _FAR_SHIFT: Final = 0.5  # the same for all: a cosine of about 0.7 together with the noise
@@ -59,6 +61,27 @@ def recall_at(found: Sequence[Neighbours], truth: Sequence[Neighbours]) -> float
         if len(t.numbers)
     ]
     return float(np.mean(shares)) if shares else 1.0
+
+
+def least_effort(reached: Callable[[int], Recall], near: float, far: float) -> tuple[int, Recall]:
+    """(effort, its recall): about the least from K to MAX_EFFORT whose recall reaches both, by doubling and bisection.
+
+    `reached` measures one effort. Where none is enough, MAX_EFFORT and the recall that fell short."""
+    low, high = K - 1, K  # `low` is too little
+    recall = reached(high)
+    while not recall.meets(near, far):
+        if high == MAX_EFFORT:
+            return high, recall
+        low, high = high, min(2 * high, MAX_EFFORT)
+        recall = reached(high)
+    while high - low > max(1, int(high * _EFFORT_STEP)):
+        middle = (low + high) // 2
+        tried = reached(middle)
+        if tried.meets(near, far):
+            high, recall = middle, tried
+        else:
+            low = middle
+    return high, recall
 
 
 def _unit(rows: Vectors) -> Vectors:

@@ -96,7 +96,6 @@ def test_growing_past_the_threshold_builds_a_graph_and_states_its_recall(caplog:
 def test_a_graph_that_misses_its_recall_is_given_up_for_exact_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "EFFORTS", (1,))
     monkeypatch.setattr(module, "RECALL_NEAR", 1.01)
     index = VectorIndex(64)
     index.add(np.arange(3_000), clustered(3_000, 1))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retrieval.nearest import Neighbours
-from retrieval.recall import Recall, probes, recall_at
+from retrieval.recall import MAX_EFFORT, K, Recall, least_effort, probes, recall_at
 from tests.contracts.vector_index import unit_rows
 
 
@@ -34,3 +36,21 @@ def test_both_shares_must_be_reached() -> None:
     assert Recall(0.995, 0.985).meets(0.99, 0.98)
     assert not Recall(0.995, 0.97).meets(0.99, 0.98)
     assert not Recall(0.98, 0.99).meets(0.99, 0.98)
+
+
+@given(st.integers(1, MAX_EFFORT))
+def test_the_least_effort_is_found_to_a_sixteenth_with_few_measurements(least: int) -> None:
+    measured: list[int] = []
+
+    def reached(effort: int) -> Recall:
+        measured.append(effort)
+        return Recall(0.999 if effort >= least else 0.5, 0.985)
+
+    effort, recall = least_effort(reached, 0.99, 0.98)
+    assert recall.meets(0.99, 0.98)
+    assert max(least, K) <= effort <= max(least * (1 + 1 / 14), least + 1, K)
+    assert len(measured) == len(set(measured)) <= 12
+
+
+def test_where_no_effort_is_enough_the_greatest_and_its_shortfall_are_told() -> None:
+    assert least_effort(lambda effort: Recall(0.5, 0.5), 0.99, 0.98) == (MAX_EFFORT, Recall(0.5, 0.5))

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from interleaf.errors import LibraryDamaged
+from interleaf.schema import PictureQuery
 from retrieval.library import PictureLibrary
+from tests.fakes import HashingEmbedder
 from tests.retrieval.drawing import write_scene
 
 
@@ -66,3 +68,26 @@ def test_a_catalog_that_contradicts_itself_is_told(library: PictureLibrary) -> N
     database.run("INSERT INTO memberships VALUES (999, 'ghosts', 1)")
     with pytest.raises(LibraryDamaged, match="contradicts itself"):
         library.verify()
+
+
+def test_an_index_with_a_changed_byte_is_told_and_built_again(tmp_path: Path, library: PictureLibrary) -> None:
+    library.add([tmp_path / "in"], given={"caption": "A drawn scene"})
+    library.close()
+    query = [PictureQuery(text="scene")]
+    with PictureLibrary.open(tmp_path / "library", HashingEmbedder()) as searched:
+        before = searched.search(query, 3)
+        assert searched.verify().ok
+    folder = tmp_path / "library" / "index"
+    changed = [*folder.glob("*.index"), folder / "words.npz"]
+    assert len(changed) == 2
+    for path in changed:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(bytes(data))
+    with PictureLibrary.open(tmp_path / "library") as opened:
+        report = opened.verify()
+        assert {(p.kind, p.name) for p in report.problems} == {("damaged_index", path.name) for path in changed}
+        assert opened.verify(repair=True).ok and opened.verify().problems == ()
+    with PictureLibrary.open(tmp_path / "library", HashingEmbedder()) as searched:
+        assert searched.search(query, 3) == before
+        assert searched.verify().ok

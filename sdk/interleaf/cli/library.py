@@ -218,13 +218,16 @@ def remove(
 @app.command(epilog="Exit codes: 0 nothing is wrong, or it was put right · 1 something is wrong.")
 def verify(
     repair: bool = typer.Option(
-        False, "--repair", help="Remove pictures whose file is lost or damaged, and files that no picture has."
+        False,
+        "--repair",
+        help="Remove pictures whose file is lost or damaged, files that no picture has, and damaged indexes "
+        "(the next search builds them again).",
     ),
     library: Path | None = _LIBRARY,
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
-    """Read every stored file and hold it against the catalog."""
+    """Read every stored file and index and hold it against the catalog."""
     with _opened(library) as shelf, _bar("verifying", quiet) as show_bar:
         report = shelf.verify(repair, on_progress=lambda p: show_bar(p.done, p.total))
     if as_json:
