@@ -35,7 +35,7 @@ _QUANTIZER: Final = "SQbf16"
 
 
 class FaissRows:
-    """Rows that are appended and searched, never moved; which of them count is the caller's matter."""
+    """Rows that are appended, searched, and moved only by `permute`; which of them count is the caller's matter."""
 
     def __init__(self, index: Any, path: Path | None = None) -> None:
         self._index = index
@@ -85,6 +85,11 @@ class FaissRows:
             if not self._index.is_trained:
                 self._index.train(rows)  # a bfloat16 quantizer learns nothing; faiss wants to be asked
             self._index.add(rows)
+
+    def permute(self, order: Numbers) -> None:
+        """Move rows and links so that what stood at order[i] stands at i."""
+        with _translated("index"):
+            self._index.permute_entries(np.ascontiguousarray(order, dtype=np.int64))
 
     def search(
         self, queries: Vectors, k: int, bits: NDArray[np.uint8] | None = None, effort: int | None = None

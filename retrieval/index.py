@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from interleaf.errors import IndexUnusable, RetrievalError
 from retrieval.faiss_rows import FaissRows, Kind
+from retrieval.locality import nearby_order
 from retrieval.nearest import (
     Neighbours,
     Numbers,
@@ -49,10 +50,12 @@ REMEASURE_GROWTH: Final = 1.5
 EXACT_SHARE: Final = 0.05
 EXACT_ALLOWED: Final = 4_096
 MAPPED_FROM_BYTES: Final = 1 << 25
+LINKED_ROWS: Final = 65_536  # rows that are linked at a time while building
 BLOCK_ROWS: Final = 8_192  # rows that are copied or decoded at a time
 BLOCK_SCORES: Final = 1 << 24  # scores held at a time: 64 MiB
 GATHERED_SHARE: Final = 0.3  # of fewer rows than this share copies are made instead of passing over the rest
 _MAX_SWAPS: Final = 5
+_SEED: Final = 20_241_121
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class VectorIndex:
         self._rows.append(vectors)
         self._numbering.append(numbers)
         if self.kind == "hnsw" and len(self._numbering) > REMEASURE_GROWTH * self._measured_rows:
-            self._measure(None)
+            self._measure()
         self.report = BuildReport(self.kind, len(self), self._rows.effort, self.report.recall)
 
     def remove(self, numbers: Numbers) -> int:
@@ -220,21 +223,30 @@ class VectorIndex:
     def _build(self, numbers: Numbers, vectors: Vectors) -> None:
         """Replace everything by these rows, in the kind that fits their number."""
         kind: Kind = "flat" if self._exact_only else kind_for(len(numbers), self.dimension)
-        rows = FaissRows.empty(kind, self.dimension)
-        rows.append(vectors)
-        self._rows, self._numbering = rows, Numbering(numbers)
-        self.report = BuildReport(kind, len(self), rows.effort, Recall(1.0, 1.0))
-        if kind == "hnsw" and not self._measure(vectors):
+        if kind == "hnsw":
+            self._rows, self._numbering = _linked(numbers, vectors)
+        else:
+            self._rows, self._numbering = FaissRows.empty(kind, self.dimension), Numbering(numbers)
+            self._rows.append(vectors)
+        self.report = BuildReport(kind, len(self), self._rows.effort, Recall(1.0, 1.0))
+        if kind == "hnsw" and not self._measure(numbers, vectors):
             self._exact_only = True
             self._build(numbers, vectors)
 
-    def _measure(self, vectors: Vectors | None) -> bool:
-        """Find the least effort that reaches the recall, against exact search over `vectors` (None: the kept rows)."""
-        kept = np.flatnonzero(self._numbering.counted)
-        sample = kept[:: max(1, len(kept) // PROBE_ROWS)]
-        near, far = probes(self._rows.rows(sample) if vectors is None else vectors[sample], PROBES)
-        queries = np.concatenate([near, far])
-        truth = self._compare(queries, K, self._numbering.counted, len(self), vectors)
+    def _measure(self, numbers: Numbers | None = None, vectors: Vectors | None = None) -> bool:
+        """Find the least effort that reaches the recall, against exact search over the kept rows.
+
+        `numbers` and `vectors` are these rows as they were given, in any order; without them they are decoded."""
+        if numbers is None or vectors is None:
+            kept = np.flatnonzero(self._numbering.counted)
+            rows = self._rows.rows(kept[:: max(1, len(kept) // PROBE_ROWS)])
+        else:
+            rows = vectors[:: max(1, len(vectors) // PROBE_ROWS)]
+        queries = np.concatenate(probes(rows, PROBES))
+        if numbers is None or vectors is None:
+            truth = self._compare(queries, K, self._numbering.counted, len(self))
+        else:
+            truth = self._compare(queries, K, np.ones(len(numbers), bool), len(numbers), numbers, vectors)
 
         def reached(effort: int) -> Recall:
             self._rows.effort = effort
@@ -253,11 +265,19 @@ class VectorIndex:
         return True
 
     def _compare(
-        self, queries: Vectors, k: int, counted: NDArray[np.bool_], total: int, rows: Vectors | None = None
+        self,
+        queries: Vectors,
+        k: int,
+        counted: NDArray[np.bool_],
+        total: int,
+        numbers: Numbers | None = None,
+        rows: Vectors | None = None,
     ) -> list[Neighbours]:
-        """The k best by comparing all `total` counted rows, a block at a time; `rows` (N, D) instead of the kept ones.
+        """The k best by comparing all `total` counted rows, a block at a time; `numbers` (N,) and `rows` (N, D)
+        instead of the kept ones.
 
         numpy's matrix product is several times as fast as that of faiss's wheel (docs/decisions/0005-index-kind.md)."""
+        numbers = self._numbering.numbers if numbers is None else numbers
         whole = rows if rows is not None else self._rows.flat()
         in_place = whole is not None and total > GATHERED_SHARE * len(counted)
         positions = np.arange(len(counted)) if in_place else np.flatnonzero(counted)
@@ -273,7 +293,7 @@ class VectorIndex:
             else:
                 scores = queries @ (self._rows.rows(block) if whole is None else whole[block]).T  # (Q, block)
             for one, row in zip(found, scores, strict=True):
-                one.append(best(self._numbering.numbers[block], row, k))
+                one.append(best(numbers[block], row, k))
         if len(positions) <= step:
             return [one[0] for one in found]
         return [best(np.concatenate([n.numbers for n in f]), np.concatenate([n.scores for n in f]), k) for f in found]
@@ -294,3 +314,19 @@ class VectorIndex:
             for q, one in zip(short, self._compare(queries[short], k, counted, int(counted.sum())), strict=True):
                 found[q] = one
         return found
+
+
+def _linked(numbers: Numbers, vectors: Vectors) -> tuple[FaissRows, Numbering]:
+    """A graph over (N, D) rows.
+
+    Linked in a random order, for a graph that grows one topic after another, as folders do, finds less; then
+    moved so that a walk reads neighbouring memory (both measured: docs/decisions/0005-index-kind.md)."""
+    rows = FaissRows.empty("hnsw", vectors.shape[1])
+    drawn = np.random.default_rng(_SEED).permutation(len(numbers))
+    for start in range(0, len(drawn), LINKED_ROWS):
+        rows.append(vectors[drawn[start : start + LINKED_ROWS]])
+    order = nearby_order(vectors)
+    linked_at = np.empty_like(drawn)  # by place among the given rows
+    linked_at[drawn] = np.arange(len(drawn))
+    rows.permute(linked_at[order])
+    return rows, Numbering(numbers[order])

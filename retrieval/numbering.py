@@ -17,16 +17,15 @@ __all__ = ["Numbering"]
 
 
 class Numbering:
-    """Numbers by position: nine bytes for each while numbers rise, as a catalog gives them; 25 otherwise."""
+    """Numbers by position: nine bytes for each, 25 from the first look-up on."""
 
     def __init__(self, numbers: Numbers, counted: NDArray[np.bool_] | None = None) -> None:
         self.numbers = numbers  # (N,) by position
         self.counted = np.ones(len(numbers), bool) if counted is None else counted  # (N,) by position
         self.dead = int(len(numbers) - np.count_nonzero(self.counted))
-        # (positions by rising number, those numbers); None: they rise as they stand
+        # (positions by rising number, those numbers); made at the first look-up, which plain searches never do
         self._order: tuple[Numbers, Numbers] | None = None
         self._bits: NDArray[np.uint8] | None = None
-        self._sort()
 
     def __len__(self) -> int:
         """How many positions there are, counted or not."""
@@ -46,10 +45,15 @@ class Numbering:
 
     def append(self, numbers: Numbers) -> None:
         """New positions at the end, for numbers that are not there."""
+        if self._order is not None:
+            # Merged into what is sorted: a sort of everything at each append would cost more than the append.
+            order, ordered = self._order
+            given = np.argsort(numbers, kind="stable")
+            at = np.searchsorted(ordered, numbers[given], side="right")
+            self._order = np.insert(order, at, len(self) + given), np.insert(ordered, at, numbers[given])
         self.numbers = np.concatenate([self.numbers, numbers])
         self.counted = np.concatenate([self.counted, np.ones(len(numbers), bool)])
         self._bits = None
-        self._sort()
 
     def drop(self, numbers: Numbers) -> int:
         """Let these numbers count no more; how many were there."""
@@ -76,7 +80,7 @@ class Numbering:
 
     def _same_number(self, numbers: Numbers) -> Iterator[Numbers]:
         """Positions that hold these numbers, once for each time that a number was added."""
-        positions, ordered = (None, self.numbers) if self._order is None else self._order
+        positions, ordered = self._sorted()
         if not len(ordered):
             return
         at = np.searchsorted(ordered, numbers, side="left")
@@ -85,12 +89,11 @@ class Numbering:
             hit = (at < len(ordered)) & (ordered[inside] == numbers)
             if not hit.any():
                 return
-            yield np.where(hit, inside if positions is None else positions[inside], -1)
+            yield np.where(hit, positions[inside], -1)
             at = at + 1
 
-    def _sort(self) -> None:
-        if bool((self.numbers[1:] > self.numbers[:-1]).all()):
-            self._order = None
-        else:
+    def _sorted(self) -> tuple[Numbers, Numbers]:
+        if self._order is None:
             order = np.argsort(self.numbers, kind="stable")
             self._order = order, self.numbers[order]
+        return self._order

@@ -93,6 +93,21 @@ def test_growing_past_the_threshold_builds_a_graph_and_states_its_recall(caplog:
 
 
 @pytest.mark.usefixtures("small_threshold")
+def test_rows_that_come_one_topic_after_another_are_found_as_well_under_their_numbers() -> None:
+    """Folders come topic by topic; the graph is linked in a random order and moved, and numbers follow their rows."""
+    rows = clustered(3_000, 1)
+    by_topic = rows[np.argsort(rows[:, 0])]
+    index, oracle = VectorIndex(64), ExactIndex(64)
+    numbers = np.random.default_rng(5).permutation(9_000)[:3_000]
+    index.add(numbers, by_topic)
+    oracle.add(numbers, by_topic)
+    assert index.kind == "hnsw" and index.numbers().tolist() == sorted(numbers.tolist())
+    assert np.abs(index.vectors(numbers) - by_topic).max() < 0.01  # bfloat16
+    queries = clustered(60, 2)
+    assert recall_at(index.search(queries, 10), oracle.search(queries, 10)) > 0.97
+
+
+@pytest.mark.usefixtures("small_threshold")
 def test_a_graph_that_misses_its_recall_is_given_up_for_exact_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

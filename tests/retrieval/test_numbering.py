@@ -32,9 +32,10 @@ def test_positions_are_those_of_a_dictionary(steps: list[tuple[bool, set[int]]])
     assert total == mask.sum()
 
 
-def test_rising_numbers_need_no_order_of_their_own() -> None:
-    numbering = Numbering(np.arange(0, 100, 2))
-    numbering.append(np.arange(100, 110))
-    assert numbering._order is None
-    numbering.append(np.array([1]))
-    assert numbering._order is not None and numbering.positions(np.array([1, 98])).tolist() == [60, 49]
+def test_what_is_appended_after_a_look_up_is_merged_into_the_order() -> None:
+    numbering, fresh = Numbering(np.array([30, 10, 20])), Numbering(np.array([30, 10, 20]))
+    assert numbering.positions(np.array([10, 20, 30, 40])).tolist() == [1, 2, 0, -1]
+    numbering.append(np.array([25, 5, 40]))
+    fresh.append(np.array([25, 5, 40]))  # here no order was made yet
+    asked = np.array([5, 10, 20, 25, 30, 40, 50])
+    assert numbering.positions(asked).tolist() == fresh.positions(asked).tolist() == [4, 1, 2, 3, 0, 5, -1]
