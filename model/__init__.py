@@ -1,0 +1,1 @@
+"""The mind: the vision-language model in our own process. Knows prompts of words and pictures, not articles."""
