@@ -5,6 +5,8 @@
     │   ├── InvalidBrief               a field of the brief is wrong: field, value, remedy
     │   ├── SourceUnreadable           a note or document cannot be read: name, reason, remedy
     │   ├── PictureUnreadable          a picture cannot be decoded or exceeds a limit
+    │   ├── PromptInvalid              pictures and placeholders of a prompt do not fit, or it says nothing
+    │   │   └── PromptTooLong          prompt and answer do not fit into the model's context
     │   ├── LicenceUnmet               no picture satisfies the brief's licence policy
     │   ├── OutputUnwritable           the output folder cannot be written, or the disk is full
     │   ├── SettingInvalid             an environment setting is wrong: key, value, remedy
@@ -47,6 +49,8 @@ __all__ = [
     "OutputUnwritable",
     "PictureMissing",
     "PictureUnreadable",
+    "PromptInvalid",
+    "PromptTooLong",
     "RequestRefused",
     "RetrievalError",
     "RunBusy",
@@ -124,6 +128,18 @@ class PictureUnreadable(RequestRefused):
     """A picture cannot be decoded, is not what its name says, or exceeds a limit."""
 
     code = "picture_unreadable"
+
+
+class PromptInvalid(RequestRefused):
+    """A model prompt says nothing, or its pictures and placeholders do not fit one another."""
+
+    code = "prompt_invalid"
+
+
+class PromptTooLong(PromptInvalid):
+    """A prompt and the answer that may follow do not fit into the model's context; the message names the lengths."""
+
+    code = "prompt_too_long"
 
 
 class LicenceUnmet(RequestRefused):
