@@ -24,7 +24,11 @@
     │   ├── LibraryDamaged             catalog and files disagree; `library verify` says where
     │   └── PictureMissing             no picture with that id
     └── ModelError                     an encoder or language model
-        └── WeightsUnusable            weights missing, damaged, or not the published ones
+        ├── WeightsUnusable            weights missing, damaged, or not the published ones
+        │   └── CheckpointInvalid      a checkpoint that was handed over cannot become a model of ours
+        ├── ModelMissing               no model of that name in the model folder
+        ├── ModelBusy                  another process works on the model folder (retryable)
+        └── DownloadFailed             a model hub could not be reached, or lacks what was asked for (retryable)
 
 Arguments are positional and JSON-simple, and all of them go to `super().__init__`, so that an
 error can be rebuilt from `(type name, args)` on the other side of a queue (`from_record`).
@@ -36,14 +40,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 __all__ = [
+    "CheckpointInvalid",
     "CompositionFailed",
+    "DownloadFailed",
     "IndexUnusable",
     "InterleafError",
     "InvalidBrief",
     "LibraryBusy",
     "LibraryDamaged",
     "LicenceUnmet",
+    "ModelBusy",
     "ModelError",
+    "ModelMissing",
     "NeedsInput",
     "NothingToSay",
     "OutputUnwritable",
@@ -280,6 +288,39 @@ class WeightsUnusable(ModelError):
     """Weights are missing, damaged, or not the published ones."""
 
     code = "weights_unusable"
+
+
+class CheckpointInvalid(WeightsUnusable):
+    """A checkpoint that was handed over is incomplete, damaged, of another family, or wants more than tensors."""
+
+    code = "checkpoint_invalid"
+    http_status = 422
+    exit_code = 2
+
+
+class ModelMissing(ModelError):
+    """The model folder has no model of that name."""
+
+    code = "model_missing"
+    http_status = 404
+    exit_code = 2
+
+
+class ModelBusy(ModelError):
+    """Another process works on the model folder."""
+
+    code = "model_busy"
+    retryable = True
+    http_status = 503
+    exit_code = 5
+
+
+class DownloadFailed(ModelError):
+    """A model hub could not be reached, or does not have what was asked for."""
+
+    code = "download_failed"
+    retryable = True
+    http_status = 502
 
 
 def _tree(root: type[InterleafError]) -> dict[str, type[InterleafError]]:
