@@ -345,4 +345,6 @@ def _linked(numbers: Numbers, vectors: Vectors) -> tuple[FaissRows, Numbering]:
     linked_at = np.empty_like(drawn)  # by place among the given rows
     linked_at[drawn] = np.arange(len(drawn))
     rows.permute(linked_at[order])
-    return rows, Numbering(numbers[order])
+    numbering = Numbering(numbers[order])
+    numbering.prepare()
+    return rows, numbering

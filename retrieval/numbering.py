@@ -92,6 +92,10 @@ class Numbering:
             yield np.where(hit, positions[inside], -1)
             at = at + 1
 
+    def prepare(self) -> None:
+        """Make the order for look-ups now, where time is spent anyway, rather than at the first of them."""
+        self._sorted()
+
     def _sorted(self) -> tuple[Numbers, Numbers]:
         if self._order is None:
             order = np.argsort(self.numbers, kind="stable")

@@ -1,0 +1,209 @@
+"""The decoder is the published network: held against Llama on text, and against a second reading with pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import DynamicCache, StaticCache
+
+from interleaf.errors import PromptTooLong, Unsupported
+from model.cache import LengthCache
+from model.config import ADAPTERS_OF_TASK
+from model.decoder import Decoder
+from model.xcomposer import XComposerForConditionalGeneration
+from tests.model.tiny import llama_of, straight_line, tiny_model
+
+WITHIN = {"atol": 2e-5, "rtol": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def model() -> XComposerForConditionalGeneration:
+    return tiny_model()
+
+
+def drawn_ids(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randint(3, 80, shape, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [(4, 2), (4, 4), (6, 1)])
+def test_text_is_what_transformers_llama_computes(heads: tuple[int, int]) -> None:
+    for layers in (1, 3):
+        changes = {"num_attention_heads": heads[0], "num_key_value_heads": heads[1], "hidden_size": 8 * heads[0]}
+        model = tiny_model(seed=layers, num_hidden_layers=layers, **changes)
+        ids = drawn_ids(layers, 2, 21)
+        torch.testing.assert_close(model(ids).logits, llama_of(model)(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@settings(max_examples=12)
+@given(
+    st.integers(1, 9).flatmap(lambda n: st.lists(st.booleans(), min_size=n, max_size=n)),
+    st.sampled_from(["base", "write", "web"]),
+    st.integers(0, 3),
+)
+def test_pictures_and_tasks_are_what_the_formulas_say(mask: list[bool], task: Any, seed: int) -> None:
+    model = tiny_model(seed, plora_scale={"wqkv": 2.0})
+    embeds = torch.randn(len(mask), 32, generator=torch.Generator().manual_seed(seed))
+    picture = torch.tensor(mask)
+    ours = model(inputs_embeds=embeds[None], picture_mask=picture[None], task=task).logits[0]
+    torch.testing.assert_close(ours, straight_line(model, embeds, picture, ADAPTERS_OF_TASK[task]), **WITHIN)
+
+
+@torch.no_grad()
+def test_beyond_the_trained_length_positions_stretch_by_the_planned_length(
+    model: XComposerForConditionalGeneration,
+) -> None:
+    embeds, none = torch.randn(5, 32), torch.zeros(5, dtype=torch.bool)
+    for planned in (64, 65, 200):
+        ours = model(inputs_embeds=embeds[None], planned_length=planned).logits[0]
+        torch.testing.assert_close(ours, straight_line(model, embeds, none, planned_length=planned), **WITHIN)
+    short, _ = model(inputs_embeds=embeds[None]).logits, model(inputs_embeds=embeds[None], planned_length=256)
+    assert torch.equal(short, model(inputs_embeds=embeds[None]).logits), "no request remembers an earlier one"
+
+
+@torch.no_grad()
+@settings(max_examples=25)
+@given(st.data())
+def test_cached_in_any_pieces_is_the_same_as_whole(data: st.DataObject) -> None:
+    """Pieces of any sizes, with left padding, pictures and tasks mixed in a batch, through each kind of cache."""
+    model = tiny_model(1)
+    batch, length = data.draw(st.integers(1, 3)), data.draw(st.integers(2, 40))
+    cuts = sorted(data.draw(st.sets(st.integers(1, length - 1), max_size=4)) | {0, length})
+    pads = data.draw(st.lists(st.integers(0, length - 1), min_size=batch, max_size=batch))
+    tasks = data.draw(st.lists(st.sampled_from(["base", "write", "web"]), min_size=batch, max_size=batch))
+    kind = data.draw(st.sampled_from(["own", "dynamic", "static"]))
+    generator = torch.Generator().manual_seed(length)
+    embeds = torch.randn(batch, length, 32, generator=generator)
+    picture = torch.rand(batch, length, generator=generator) < 0.3
+    attention = torch.ones(batch, length, dtype=torch.long)
+    for b, pad in enumerate(pads):
+        attention[b, :pad] = 0
+    cache: Any = LengthCache(2, 3) if kind == "own" else DynamicCache(config=model.config)
+    if kind == "static":
+        cache = StaticCache(config=model.config, max_cache_len=length + 5)
+    pieces = []
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        pieces.append(
+            model(
+                inputs_embeds=embeds[:, start:end],
+                picture_mask=picture[:, start:end],
+                attention_mask=attention[:, :end],
+                past_key_values=cache,
+                task=tasks,
+                planned_length=length,
+            ).logits
+        )
+    ours = torch.cat(pieces, dim=1)
+    for b, pad in enumerate(pads):
+        alone = model(
+            inputs_embeds=embeds[b : b + 1, pad:],
+            picture_mask=picture[b : b + 1, pad:],
+            task=tasks[b],
+            planned_length=length,
+        ).logits[0]
+        torch.testing.assert_close(ours[b, pad:], alone, **WITHIN)
+
+
+@torch.no_grad()
+def test_a_long_prompt_in_chunks_is_the_same_and_makes_no_square_mask(
+    model: XComposerForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import model.decoder as module
+
+    ids = drawn_ids(5, 2, 61)
+    attention = torch.ones_like(ids)
+    attention[1, :7] = 0
+    whole = model(ids, attention_mask=attention, use_cache=False).logits
+    made: list[tuple[int, ...]] = []
+
+    def watched(*args: Any) -> Any:
+        mask = true_mask(*args)
+        made.append(() if mask is None else tuple(mask.shape))
+        return mask
+
+    true_mask = module.causal_mask
+    monkeypatch.setattr(module, "causal_mask", watched)
+    monkeypatch.setattr(model.model, "prefill_chunk", 16)
+    for use_cache in (True, False):
+        ours = model(ids, attention_mask=attention, use_cache=use_cache).logits
+        torch.testing.assert_close(ours[0], whole[0], **WITHIN)
+        torch.testing.assert_close(ours[1, 7:], whole[1, 7:], **WITHIN)
+    assert made == [(2, 1, 16, 16), (2, 1, 16, 32), (2, 1, 16, 48), (2, 1, 13, 61)] * 2
+    made.clear()
+    last = model(ids[:1], logits_to_keep=1).logits
+    assert made == [(), (1, 1, 16, 32), (1, 1, 16, 48), (1, 1, 13, 61)], "without padding the first chunk has none"
+    torch.testing.assert_close(last[:, -1], whole[:1, -1], **WITHIN)
+
+
+@torch.no_grad()
+def test_implementations_of_attention_agree(model: XComposerForConditionalGeneration) -> None:
+    ids = drawn_ids(6, 2, 17)
+    attention = torch.ones_like(ids)
+    attention[0, :5] = 0
+    ours = model(ids, attention_mask=attention).logits
+    eager = tiny_model(attention="eager")(ids, attention_mask=attention).logits
+    torch.testing.assert_close(ours[1], eager[1], **WITHIN)
+    torch.testing.assert_close(ours[0, 5:], eager[0, 5:], **WITHIN)
+
+
+@torch.no_grad()
+def test_bfloat16_stays_near_float32() -> None:
+    """Mean distance of the logits under 3 % of their spread, 999 of 1,000 under 20 %: eight bits, two layers."""
+    torch.manual_seed(0)
+    exact, rough = tiny_model(3), tiny_model(3, dtype=torch.bfloat16)
+    embeds, mask = torch.randn(2, 40, 32), torch.rand(2, 40) < 0.4
+    truth = exact(inputs_embeds=embeds, picture_mask=mask, task="write").logits
+    found = rough(inputs_embeds=embeds.bfloat16(), picture_mask=mask, task="write").logits
+    assert found.dtype == torch.float32
+    distance = (found - truth).abs() / truth.std()
+    assert distance.mean() < 0.03 and distance.quantile(0.999) < 0.20
+
+
+@torch.no_grad()
+def test_compiled_is_eager(model: XComposerForConditionalGeneration) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(model.model, dynamic=True)
+    embeds = torch.randn(2, 12, 32)
+    whole = model.model(embeds, tasks=["write", "web"])
+    cache = LengthCache(2, 16)
+    parts = [
+        compiled(embeds[:, start:end], tasks=["write", "web"], past_key_values=cache)
+        for start, end in ((0, 7), (7, 8), (8, 9), (9, 10), (10, 12))
+    ]
+    torch.testing.assert_close(torch.cat(parts, 1), whole, **WITHIN)
+
+
+def test_what_does_not_fit_the_context_is_refused_with_the_lengths(model: XComposerForConditionalGeneration) -> None:
+    with pytest.raises(PromptTooLong, match=r"257 tokens and an answer up to 257 in all do not fit into 256"):
+        model(drawn_ids(1, 1, 257))
+    with pytest.raises(PromptTooLong, match=r"10 tokens and an answer up to 300"):
+        model(drawn_ids(1, 1, 10), planned_length=300)
+
+
+def test_unknown_tasks_and_missing_adapters_are_refused(model: XComposerForConditionalGeneration) -> None:
+    ids = drawn_ids(1, 2, 3)
+    with pytest.raises(Unsupported, match="'poem' is not known"):
+        model(ids, task="poem")
+    with pytest.raises(Unsupported, match="3 tasks came for 2 sequences"):
+        model(ids, task=["base", "web", "write"])
+    bare = tiny_model()
+    bare.detach_adapter("lora_web")
+    with pytest.raises(Unsupported, match="lora_web: is not loaded; loaded are lora_sft, lora_dpo"):
+        bare(ids, task="web")
+    merged = tiny_model(merged_task="write")
+    merged(ids, task="write")
+    with pytest.raises(Unsupported, match="'base' cannot be done by a checkpoint into which 'write' was merged"):
+        merged(ids)
+
+
+def test_text_rows_take_no_part_in_the_picture_path(model: XComposerForConditionalGeneration) -> None:
+    """Neither in the forward nor in its gradients: without pictures the low-rank matrices get none."""
+    fresh = tiny_model(4).train()
+    fresh(drawn_ids(2, 1, 9), use_cache=False).logits.sum().backward()
+    assert all(p.grad is None for n, p in fresh.named_parameters() if "Plora" in n)
+    assert isinstance(fresh.model, Decoder)
