@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from interleaf.errors import Unsupported, WeightsUnusable
 
-__all__ = ["PartialLoraLinear", "Rows"]
+__all__ = ["PartialLoraLinear", "Rows", "merged"]
 
 # Of the picture path, while training (the published value).
 DROPOUT: Final = 0.05

@@ -76,7 +76,11 @@ def arranged(
         whole = tiles[start : start + rows * columns].view(rows, columns, edge, edge, width)
         whole = whole.transpose(1, 2).reshape(rows * edge, columns * edge, width)
         start += rows * columns
-        parts = [_with_row_ends(overview, end_of_row), end_of_overview.view(1, width), _with_row_ends(whole, end_of_row)]
+        parts = [
+            _with_row_ends(overview, end_of_row),
+            end_of_overview.view(1, width),
+            _with_row_ends(whole, end_of_row),
+        ]
         found.append(torch.cat(parts))
     return found
 

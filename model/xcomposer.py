@@ -230,7 +230,10 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
         WeightsUnusable when one of the linears lacks its pair or a pair does not fit; then nothing has changed."""
         linears = [(path, m) for path, m in self.named_modules() if isinstance(m, PartialLoraLinear)]
         missing = [
-            key for path, _ in linears for key in (f"{path}.{name}_A.weight", f"{path}.{name}_B.weight") if key not in weights
+            key
+            for path, _ in linears
+            for key in (f"{path}.{name}_A.weight", f"{path}.{name}_B.weight")
+            if key not in weights
         ]
         if missing:
             raise WeightsUnusable(

@@ -152,16 +152,22 @@ def test_implementations_of_attention_agree(model: XComposerForConditionalGenera
 
 
 @torch.no_grad()
-def test_bfloat16_stays_near_float32() -> None:
-    """Mean distance of the logits under 3 % of their spread, 999 of 1,000 under 20 %: eight bits, two layers."""
-    torch.manual_seed(0)
-    exact, rough = tiny_model(3), tiny_model(3, dtype=torch.bfloat16)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bfloat16_stays_as_near_to_float32_as_transformers_does(seed: int) -> None:
+    """Mean distance of the logits in parts of their spread: on text no more than Llama's own, with pictures and an
+    adapter (more sums, each rounded to eight bits) under 3 %."""
+    exact, rough, ids = tiny_model(seed), tiny_model(seed, dtype=torch.bfloat16), drawn_ids(seed, 2, 40)
+
+    def distance(found: torch.Tensor, truth: torch.Tensor) -> float:
+        return float(((found.float() - truth).abs() / truth.std()).mean())
+
+    theirs = distance(llama_of(rough)(ids).logits, llama_of(exact)(ids).logits)
+    assert distance(rough(ids).logits, exact(ids).logits) < 1.2 * theirs < 0.03
+    torch.manual_seed(seed)
     embeds, mask = torch.randn(2, 40, 32), torch.rand(2, 40) < 0.4
     truth = exact(inputs_embeds=embeds, picture_mask=mask, task="write").logits
     found = rough(inputs_embeds=embeds.bfloat16(), picture_mask=mask, task="write").logits
-    assert found.dtype == torch.float32
-    distance = (found - truth).abs() / truth.std()
-    assert distance.mean() < 0.03 and distance.quantile(0.999) < 0.20
+    assert found.dtype == torch.float32 and distance(found, truth) < 0.03
 
 
 @torch.no_grad()
