@@ -112,4 +112,4 @@ def _header(plan: Plan) -> bytes:
 def _pieces(tensor: torch.Tensor) -> Iterator[memoryview]:
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)  # (bytes,)
     for start in range(0, flat.numel(), _CHUNK_BYTES):
-        yield memoryview(flat[start : start + _CHUNK_BYTES].numpy())
+        yield memoryview(flat[start : start + _CHUNK_BYTES].numpy())  # type: ignore[arg-type]
