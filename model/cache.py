@@ -26,7 +26,7 @@ class LengthLayer(CacheLayerMixin):
     is_sliding = False
 
     def __init__(self, capacity: int | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity or _FIRST_CAPACITY
         self.length = 0
 
@@ -119,5 +119,5 @@ class LengthCache(Cache):
 
     def reset(self) -> None:
         """Forget all sequences; the room stays."""
-        super().reset()
+        super().reset()  # type: ignore[no-untyped-call]
         self.padded = self.planned_length = None

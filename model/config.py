@@ -6,6 +6,7 @@ nothing reliable; published.py makes this config out of it. Here stands everythi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -19,7 +20,7 @@ Task = Literal["base", "write", "web"]
 # The five linears of a layer, each with its own low-rank path for picture rows.
 LINEARS: Final = ("wqkv", "wo", "w1", "w3", "w2")
 # Low-rank pairs that work together for a task; they act on every row.
-ADAPTERS_OF_TASK: Final[dict[Task, tuple[str, ...]]] = {
+ADAPTERS_OF_TASK: Final[Mapping[str, tuple[str, ...]]] = {
     "base": (),
     "write": ("lora_sft", "lora_dpo"),
     "web": ("lora_web",),
@@ -27,7 +28,7 @@ ADAPTERS_OF_TASK: Final[dict[Task, tuple[str, ...]]] = {
 
 
 @strict
-class XComposerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+class XComposerConfig(PreTrainedConfig):
     """Sizes and variants. The defaults are those of InternLM-XComposer-2.5-7b.
 
     `tile_px`: edge of the square tiles a picture is cut into; None: the whole picture is squeezed into one square.
@@ -81,7 +82,7 @@ class XComposerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             self.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1_000_000.0}
         if self.plora_rank is None:
             self.plora_rank = dict.fromkeys(LINEARS, 256)
-        self.plora_scale = {name: 1.0 for name in self.plora_rank} | (self.plora_scale or {})
+        self.plora_scale = dict.fromkeys(self.plora_rank, 1.0) | (self.plora_scale or {})
         if self.adapter_rank is None:
             self.adapter_rank = {}
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]

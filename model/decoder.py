@@ -173,7 +173,8 @@ class Decoder(nn.Module):
         if own:
             mask = causal_mask(attention_mask, batch, new, past, x.device)
         else:
-            mask = create_causal_mask(
+            theirs: Any = create_causal_mask  # a tensor, a BlockMask or None, as the implementation wants
+            mask = theirs(
                 config=self.config,
                 inputs_embeds=x,
                 attention_mask=attention_mask,
@@ -230,7 +231,8 @@ class Decoder(nn.Module):
         if attention_mask is not None and attention_mask.dim() == 2:
             counted = attention_mask.long().cumsum(-1) - 1
             return counted.masked_fill(attention_mask == 0, 1)[:, -new:]
-        return (torch.arange(new, device=device) + past)[None]
+        positions: Tensor = torch.arange(new, device=device) + past
+        return positions[None]
 
     def _rows(
         self, picture_mask: Tensor | None, tasks: Sequence[str], batch: int, new: int, device: torch.device
@@ -252,11 +254,10 @@ class Decoder(nn.Module):
 
     def _adapters(self, task: str) -> tuple[str, ...]:
         """Adapters of a task. Unsupported for an unknown task, or one that merging has made impossible."""
-        known: dict[str, tuple[str, ...]] = dict(ADAPTERS_OF_TASK)
-        if task not in known:
-            raise Unsupported("task", f"{task!r} is not known.", f"Choose one of {', '.join(known)}.")
+        if task not in ADAPTERS_OF_TASK:
+            raise Unsupported("task", f"{task!r} is not known.", f"Choose one of {', '.join(ADAPTERS_OF_TASK)}.")
         if self.config.merged_task == "base":
-            return known[task]
+            return ADAPTERS_OF_TASK[task]
         if task != self.config.merged_task:
             raise Unsupported(
                 "task",

@@ -32,11 +32,16 @@ class VisionTower(nn.Module):
         self.vision_tower.vision_model = CLIPVisionModel._from_config(config.vision_config)
         self.merge = config.merge
 
+    @property
+    def clip(self) -> CLIPVisionModel:
+        """The transformer itself; two rooms deep for the sake of the published names."""
+        return self.vision_tower.vision_model  # type: ignore[return-value]
+
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(S, 3, P, P) normalised pixels → (S, m, m, merge² · C)."""
         parts = []
         for tiles in pixel_values.split(_TILES_AT_ONCE):
-            seen = self.vision_tower.vision_model(pixel_values=tiles).last_hidden_state[:, 1:]  # without the class row
+            seen = self.clip(pixel_values=tiles).last_hidden_state[:, 1:]  # without the class row
             parts.append(merged_patches(seen, self.merge))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

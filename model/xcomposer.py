@@ -9,13 +9,14 @@ V vocabulary, S tiles, P edge of a tile in px.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from interleaf.errors import PromptInvalid, WeightsUnusable
 from model.attention import Attention
@@ -35,7 +36,7 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
     config: XComposerConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["Layer", "CLIPEncoderLayer"]  # noqa: RUF012 (transformers reads a list)
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
@@ -44,7 +45,7 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-    _can_record_outputs = {"hidden_states": Layer, "attentions": Attention}  # noqa: RUF012
+    _can_record_outputs = {"hidden_states": Layer, "attentions": OutputRecorder(Attention, index=1)}  # noqa: RUF012
     # Published files may lack the tower's last norm, which nobody reads, and may hold buffers of older code.
     _keys_to_ignore_on_load_missing = [r"vit\..*post_layernorm.*"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"rotary_emb", r"position_ids"]  # noqa: RUF012
@@ -62,15 +63,15 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if config.separators:
             self.plora_glb_GN = nn.Parameter(torch.zeros(1, 1, config.picture_width))
             self.plora_sub_GN = nn.Parameter(torch.zeros(1, 1, 1, config.picture_width))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     # What transformers asks for
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.model.tok_embeddings
+        return cast(nn.Module, self.model.tok_embeddings)
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.model.tok_embeddings = value  # type: ignore[assignment]
+        self.model.tok_embeddings = value
 
     def get_output_embeddings(self) -> nn.Module:
         return self.output
@@ -104,20 +105,18 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise PromptInvalid(
                 "image_grids", f"are {grids[:4]}, which does not fit this family of models.", "Use its own processor."
             )
-        first = self.vision_proj[0].weight
-        tiles = self.vit(pixel_values.to(self.vit.vision_tower.vision_model.device, self._picture_dtype()))
+        norm, first = self.vit.clip.pre_layrnorm.weight, cast(nn.Linear, self.vision_proj[0]).weight
+        tiles = self.vit(pixel_values.to(norm.device, norm.dtype))
         row_end = self.plora_sub_GN if self.config.separators else None
         overview_end = self.plora_glb_GN if self.config.separators else None
         sequences = arranged(tiles.to(first.device), grids, row_end, overview_end)
         projected: Tensor = self.vision_proj(torch.cat(sequences)) if sequences else first.new_zeros(0, first.shape[0])
-        return BaseModelOutputWithPooling(pooler_output=list(projected.split([len(s) for s in sequences])))
-
-    def _picture_dtype(self) -> torch.dtype:
-        dtype: torch.dtype = self.vit.vision_tower.vision_model.pre_layrnorm.weight.dtype
-        return dtype
+        vectors: Any = list(projected.split([len(s) for s in sequences]))  # of different lengths: a list of tensors
+        return BaseModelOutputWithPooling(pooler_output=vectors)
 
     # Forward
 
+    @capture_outputs(tie_last_hidden_states=False)  # type: ignore[untyped-decorator]  # output_hidden_states
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -209,7 +208,7 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     # Generation
 
-    def _prepare_cache_for_generation(
+    def _prepare_cache_for_generation(  # type: ignore[override]
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> None:
         """Our own cache where none is asked for, and the planned length, of which the rotary base is made."""
@@ -220,7 +219,8 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 self.config.num_hidden_layers, int(generation_config.max_length)
             )
             return
-        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)  # type: ignore[no-untyped-call]
+        prepare: Any = super()._prepare_cache_for_generation  # type: ignore[misc]
+        prepare(generation_config, model_kwargs, *args, **kwargs)
 
     # Adapters
 

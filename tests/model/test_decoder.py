@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_cached_in_any_pieces_is_the_same_as_whole(data: st.DataObject) -> None:
     if kind == "static":
         cache = StaticCache(config=model.config, max_cache_len=length + 5)
     pieces = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         pieces.append(
             model(
                 inputs_embeds=embeds[:, start:end],
