@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import CLIPVisionConfig
 
 from interleaf.errors import CheckpointInvalid, shown
@@ -79,7 +80,7 @@ def config_of(published_config: Mapping[str, Any], shapes: Shapes) -> XComposerC
     }
     try:
         return XComposerConfig(**values)
-    except Exception as error:  # transformers raises several kinds for sizes that do not fit one another
+    except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointInvalid("config.json", f"holds values that do not fit ({shown(error)}).", _ONE_PLACE) from error
 
 

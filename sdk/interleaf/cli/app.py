@@ -13,6 +13,7 @@ import interleaf
 import interleaf.cli.compose as compose_command
 from interleaf.cli.eval_ import app as eval_app
 from interleaf.cli.library import app as library_app
+from interleaf.cli.models import app as models_app
 from interleaf.cli.runs import runs
 from interleaf.cli.schema import schema
 from interleaf.errors import InterleafError, error_to_record
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compose)
 app.add_typer(library_app, name="library")
+app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)

@@ -1,0 +1,334 @@
+"""`interleaf models`: the language models of this machine from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.converted import Manifest
+    from model.shelf import ModelShelf, ShelvedModel
+
+__all__ = ["app"]
+
+MAX_SHOWN: Final = 20
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Language models: add, list, verify, convert, remove.",
+    epilog="Start here: interleaf models add internlm-xcomposer2d5-7b/     then: interleaf models list",
+)
+
+_MODELS = typer.Option(None, "--models", metavar="DIR", help="The folder of models (default: in the data folder).")
+_JSON = typer.Option(False, "--json", help="One JSON object on standard output, for machines.")
+_QUIET = typer.Option(False, "--quiet", "-q", help="No progress bar.")
+
+
+class MergeOption(StrEnum):
+    base = "base"
+    write = "write"
+    web = "web"
+
+
+class DtypeOption(StrEnum):
+    kept = "kept"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+_MERGE = typer.Option(
+    MergeOption.base,
+    help="base: task adapters stay in files of their own, chosen per request; write, web: that task's adapters are "
+    "added into the weights, which then do that task only.",
+)
+_DTYPE = typer.Option(DtypeOption.kept, help="Kind of numbers of the weights; kept: as in the checkpoint.")
+_REPLACE = typer.Option(False, "--replace", help="Take the place of what is there under this name.")
+
+
+@app.command(
+    epilog="""
+Examples:
+
+  interleaf models add ~/Downloads/internlm-xcomposer2d5-7b
+
+  interleaf models add internlm/internlm-xcomposer2d5-7b --download --name xc25
+
+  interleaf models add internlm-xcomposer2-4khd-7b/ --dtype fp16
+
+Taken are InternLM-XComposer-2.5, 2-4KHD, 2-VL and 2, in safetensors or .bin shards. The checkpoint is read and never
+changed; no program in it is run. Killed in the middle, the same command starts over, and a download goes on. With
+HF_HUB_OFFLINE=1 nothing is asked of the hub; what its cache holds can still be added.
+
+Exit codes: 0 done · 2 not a checkpoint that can be used, with what is wrong · 3 the disk is full or read-only ·
+5 another process works on this model · 1 the hub could not be reached.
+"""
+)
+def add(
+    source: str = typer.Argument(..., metavar="DIR|HUB_ID", help="The checkpoint's folder, or owner/name on the hub."),
+    name: str | None = typer.Option(None, "--name", "-n", help="What to call it (default: after the source)."),
+    merge: MergeOption = _MERGE,
+    dtype: DtypeOption = _DTYPE,
+    download: bool = typer.Option(False, "--download", help="Fetch it from the hub, if it is not here."),
+    revision: str | None = typer.Option(None, help="A branch, tag or commit of the hub."),
+    replace: bool = _REPLACE,
+    models: Path | None = _MODELS,
+    as_json: bool = _JSON,
+    quiet: bool = _QUIET,
+) -> None:
+    """Check a checkpoint, convert it to safetensors and keep it."""
+    with _bar(quiet) as show:
+        shelf, downloads = _shelf(models)
+        added = shelf.add(
+            source,
+            name,
+            merge=merge.value,
+            dtype=_torch_dtype(dtype),
+            replace=replace,
+            download=download or downloads,
+            revision=revision,
+            on_progress=show,
+        )
+    if as_json:
+        typer.echo(_json(_record(added)))
+        return
+    if added.manifest is not None:
+        _say(f"{added.name}: {_described(added.manifest)}")
+    _say(str(added.folder), "dim")
+
+
+@app.command("list", epilog="Example: interleaf models list --json")
+def list_(models: Path | None = _MODELS, as_json: bool = _JSON) -> None:
+    """List the models."""
+    from rich.table import Table
+    from rich.text import Text
+
+    found = _shelf(models)[0].list()
+    if as_json:
+        typer.echo(_json({"models": [_record(model) for model in found]}))
+        return
+    if not found:
+        _say("no models yet; add one: interleaf models add DIR")
+        return
+    table = Table("name", "family", "kind", "size", "tasks", "source")
+    for model in found:
+        made = model.manifest
+        cells = (
+            [model.name, made.family, made.dtype, _size(made.nbytes), _tasks(made), made.source.name]
+            if made
+            else [model.name, "?", "", "", "", model.problem]
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    _console().print(table)
+
+
+@app.command(
+    epilog="""
+Examples:
+
+  interleaf models verify xc25
+
+  interleaf models verify               all of them
+
+Exit codes: 0 nothing is wrong · 1 something is wrong · 2 no model of that name.
+"""
+)
+def verify(
+    names: list[str] = typer.Argument(None, metavar="[NAME]...", help="Models (default: all)."),
+    models: Path | None = _MODELS,
+    as_json: bool = _JSON,
+    quiet: bool = _QUIET,
+) -> None:
+    """Read every file of a model: sha256, every tensor's name, shape and kind, every value a finite number."""
+    from interleaf.errors import InterleafError
+
+    shelf = _shelf(models)[0]
+    wrong: dict[str, list[dict[str, str]]] = {}
+    for name in names or [model.name for model in shelf.list()]:
+        folder = shelf.path(name)
+        with _bar(quiet) as show:
+            total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+            done = _Sum(show, f"verifying {name}", total)
+            try:
+                wrong[name] = [{"file": p.file, "what": p.what} for p in shelf.verify(name, done.add)]
+            except InterleafError as error:
+                wrong[name] = [{"file": "", "what": error.message}]
+    bad = any(wrong.values())
+    if as_json:
+        typer.echo(_json({"models": wrong, "ok": not bad}))
+    else:
+        _tell_problems(wrong)
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="""
+Examples:
+
+  interleaf models convert internlm-xcomposer2d5-7b/ /models/xc25
+
+  interleaf models convert internlm-xcomposer2d5-7b/ /models/xc25-write --merge write
+
+Exit codes: as for add.
+"""
+)
+def convert(
+    source: Path = typer.Argument(..., metavar="DIR", help="The checkpoint's folder."),
+    target: Path = typer.Argument(..., metavar="OUT", help="The folder to make."),
+    merge: MergeOption = _MERGE,
+    dtype: DtypeOption = _DTYPE,
+    replace: bool = _REPLACE,
+    as_json: bool = _JSON,
+    quiet: bool = _QUIET,
+) -> None:
+    """Convert a checkpoint into a folder of your own; `add` does the same into the folder of models."""
+    with _bar(quiet) as show:
+        _enter()
+        from model.conversion import convert as make
+
+        made = make(source, target, merge=merge.value, dtype=_torch_dtype(dtype), replace=replace, on_progress=show)
+    if as_json:
+        typer.echo(_json({"folder": str(target), **made.model_dump(mode="json")}))
+    else:
+        _say(f"{target}: {_described(made)}")
+
+
+@app.command(epilog="Example: interleaf models remove xc25 --yes")
+def remove(
+    names: list[str] = typer.Argument(..., metavar="NAME..."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    models: Path | None = _MODELS,
+    as_json: bool = _JSON,
+) -> None:
+    """Remove models, and what interrupted downloads of them left. The checkpoints they were made of stay."""
+    shelf = _shelf(models)[0]
+    if not yes:
+        typer.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
+    freed = {name: shelf.remove(name) for name in dict.fromkeys(names)}
+    if as_json:
+        typer.echo(_json({"removed": list(freed), "freed_bytes": sum(freed.values())}))
+    else:
+        _say(f"{', '.join(freed)} removed · {_size(sum(freed.values()))} freed")
+
+
+# Inside
+
+
+class _Sum:
+    """Adds up pieces of a stage and shows the sum."""
+
+    def __init__(self, show: Callable[[str, int, int], None], stage: str, total: int) -> None:
+        self.done, self.total, self.stage, self.show = 0, total, stage, show
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.show(self.stage, self.done, self.total)
+
+
+def _enter() -> None:
+    from interleaf import approot
+
+    approot.enter()
+
+
+def _shelf(folder: Path | None) -> tuple[ModelShelf, bool]:
+    """The folder of models, and whether the settings allow downloads."""
+    _enter()
+    from model.shelf import ModelShelf
+    from workers.settings import settings
+
+    return ModelShelf(folder.absolute() if folder else settings().models_dir), settings().downloads
+
+
+def _torch_dtype(option: DtypeOption) -> torch.dtype | None:
+    if option is DtypeOption.kept:
+        return None
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[option.value]
+
+
+def _described(made: Manifest) -> str:
+    merged = f" · merged for {made.merged_task}" if made.merged_task != "base" else ""
+    return (
+        f"{made.family} · {made.tensors:,} tensors · {made.dtype} · {_size(made.nbytes)} · "
+        f"adapters: {_adapters(made)}{merged}"
+    )
+
+
+def _adapters(made: Manifest) -> str:
+    return ", ".join(f"{name} (rank {rank})" for name, rank in made.adapters.items()) or "none"
+
+
+def _tasks(made: Manifest) -> str:
+    """The tasks that the model can be asked for."""
+    from model.config import ADAPTERS_OF_TASK
+
+    if made.merged_task != "base":
+        return made.merged_task
+    return ", ".join(task for task, names in ADAPTERS_OF_TASK.items() if all(name in made.adapters for name in names))
+
+
+def _record(model: ShelvedModel) -> dict[str, Any]:
+    made = model.manifest.model_dump(mode="json") if model.manifest else {"problem": model.problem}
+    return {"name": model.name, "folder": str(model.folder), **made}
+
+
+def _tell_problems(wrong: dict[str, list[dict[str, str]]]) -> None:
+    if not wrong:
+        _say("no models yet; add one: interleaf models add DIR")
+    for name, problems in wrong.items():
+        for problem in problems[:MAX_SHOWN]:
+            _say(f"{name}: {problem['file']}{': ' if problem['file'] else ''}{problem['what']}", "yellow")
+        if len(problems) > MAX_SHOWN:
+            _say(f"{name}: and {len(problems) - MAX_SHOWN:,} more (--json lists all)", "yellow")
+        _say(f"{name}: {f'{len(problems):,} problems' if problems else 'nothing is wrong'}")
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, a new one for each stage; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 10**9:.2f} GB" if nbytes >= 10**9 else f"{nbytes / 10**6:.1f} MB"
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _say(line: str, style: str = "") -> None:
+    """A line of text as it is: a name may hold square brackets."""
+    from rich.text import Text
+
+    _console().print(Text(line, style=style), soft_wrap=True)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
