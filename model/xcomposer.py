@@ -224,6 +224,11 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     # Adapters
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the task adapters that are attached."""
+        return next((m.adapters for m in self.modules() if isinstance(m, PartialLoraLinear)), ())
+
     def attach_adapter(self, name: str, weights: Mapping[str, Tensor]) -> None:
         """Take in a task adapter by its published names (`model.layers.0.attention.wqkv.lora_web_A.weight`, …).
 
