@@ -91,10 +91,12 @@ def open_tensors(path: Path) -> Any:
     """The library's reader of a safetensors file, mapped into memory. CheckpointInvalid when it cannot be read."""
     try:
         return safe_open(path, framework="pt", device="cpu")
+    except RuntimeError as error:  # torch's, for a file larger than it may map
+        problem = f"cannot be mapped ({shown(error)})."
+        raise CheckpointInvalid(path.name, problem, "Use a machine with more memory.") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointInvalid(
-            path.name, f"is cut off, damaged or no safetensors file ({shown(error)}).", "Fetch or copy it anew."
-        ) from error
+        problem = f"is cut off, damaged or no safetensors file ({shown(error)})."
+        raise CheckpointInvalid(path.name, problem, "Fetch or copy it anew.") from error
 
 
 def _header(plan: Plan) -> bytes:
