@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interleaf.errors import ModelError
+from interleaf.foreign_logs import hush
 from interleaf.text import clean
 from retrieval.weights import DEFAULT_ENCODER, english_only, find_weights, is_default, weights_sha256
 
@@ -81,6 +82,7 @@ class _Model:
     def _model(self) -> SentenceTransformer:
         if self._loaded is None:
             assert self.sha256
+            hush()
             import torch
             from sentence_transformers import SentenceTransformer
 
