@@ -16,7 +16,7 @@ from typing import Final
 
 import torch
 
-from interleaf.errors import CheckpointInvalid, InvalidBrief, OutputUnwritable
+from interleaf.errors import CheckpointInvalid, InvalidBrief, OutputUnwritable, WeightsUnusable
 from model.checkpoint import Checkpoint, check, first_not_finite, open_checkpoint
 from model.config import ADAPTERS_OF_TASK, Task, XComposerConfig
 from model.converted import MANIFEST, FileFact, Manifest, Source, read_manifest
@@ -174,6 +174,8 @@ def _already(target: Path, origin: Source, merge: Task, dtype: str, replace: boo
     if not target.exists():
         return None
     if (target / MANIFEST).is_file():
+        if replace and not _readable(target):
+            return None
         found = read_manifest(target)
         same = (found.source.fingerprint, found.merged_task, found.dtype) == (origin.fingerprint, merge, dtype)
         whole = all(
@@ -187,6 +189,14 @@ def _already(target: Path, origin: Source, merge: Task, dtype: str, replace: boo
     raise OutputUnwritable(
         str(target), "holds something else already.", "Name another, or say --replace to take its place."
     )
+
+
+def _readable(target: Path) -> bool:
+    try:
+        read_manifest(target)
+    except WeightsUnusable:
+        return False
+    return True
 
 
 def _plans(
