@@ -30,7 +30,10 @@ def quantize_weights(model: nn.Module, bits: WeightBits) -> int:
 
     int8: one scale a row. int4: one scale for 32 values; packed two to a byte on CUDA, one to a byte on a CPU, where
     torchao has no packed form. Unsupported when torchao cannot do it here or `bits` is unknown."""
-    torchao: Any = importlib.import_module("torchao.quantization")
+    try:
+        torchao: Any = importlib.import_module("torchao.quantization")
+    except ImportError as error:
+        raise Unsupported("quantisation", "needs torchao.", "Run: pip install 'interleaf[quantized]'") from error
     linears = [m for m in model.modules() if isinstance(m, PartialLoraLinear)]
     if not linears:
         raise Unsupported("quantisation", "was asked for a network without partial-LoRA linears.", "Load an XComposer.")

@@ -1,4 +1,4 @@
-"""Resolve pyproject.toml (service and video extras, dev group) into requirements.lock, without hosts, paths or local builds."""
+"""Resolve pyproject.toml (all extras but postgres, dev group) into requirements.lock, without hosts, paths or local builds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 HEADER = """\
-# What `make install` installs: pyproject.toml with the service and video extras and the dev group, resolved together.
+# What `make install` installs: pyproject.toml with all extras but postgres and the dev group, resolved together.
 # Made by `make lock`; not written by hand. torch is pinned exactly: a looser range pulls gigabytes of CUDA.
 """
 
@@ -23,7 +23,7 @@ def main() -> None:
         subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
-                *("--report", str(report), ".[service,video]", "--group", "dev"),
+                *("--report", str(report), ".[service,video,quantized,tune]", "--group", "dev"),
             ],
             cwd=ROOT,
             check=True,

@@ -136,3 +136,11 @@ def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> 
     (broken / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsUnusable, match="interleaf models verify"):
         load_model(broken)
+
+
+def test_without_torchao_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    with pytest.raises(Unsupported, match=r"interleaf\[quantized\]"):
+        load_model(folder, weights="int8")
