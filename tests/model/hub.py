@@ -28,7 +28,7 @@ class Hub:
     @contextmanager
     def serving(self) -> Iterator[str]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         self.address = f"http://127.0.0.1:{server.server_port}"
         yield self.address
