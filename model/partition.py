@@ -19,10 +19,11 @@ __all__ = ["PARTITIONS", "Layout", "Partition", "SizeRule", "Square", "Strip", "
 class Layout:
     """Where the pixels of a picture go. Sizes are (width, height) in px, in the picture's own orientation.
 
-    `resized_px`: the picture itself; `padded_px`: with the white around it; `offset_px`: (left, top) of the picture
-    within; `rows` × `columns` tiles of `unit_px`, (0, 0) when the whole picture is one square without an overview;
-    `mirrored`: whether the arithmetic saw the picture mirrored on its diagonal."""
+    `source_px`: as it comes; `resized_px`: as it is seen; `padded_px`: with the white around it; `offset_px`: (left,
+    top) of the picture within; `rows` × `columns` tiles of `unit_px`, (0, 0) when the whole picture is one square
+    without an overview; `mirrored`: whether the arithmetic saw the picture mirrored on its diagonal."""
 
+    source_px: tuple[int, int]
     resized_px: tuple[int, int]
     padded_px: tuple[int, int]
     offset_px: tuple[int, int]
@@ -84,6 +85,7 @@ class Partition:
         spare_px = rows * self.unit_px - new_short_px
         offset_px = spare_px // 2 if self.padding == "centre" else 0
         return _turned(
+            (width_px, height_px),
             (new_long_px, new_short_px),
             (new_long_px, rows * self.unit_px),
             (0, offset_px),
@@ -107,7 +109,8 @@ class Strip:
         long_px = int(self.unit_px * ratio)
         columns = math.ceil(long_px / self.unit_px)
         padded_px = (columns * self.unit_px, self.unit_px)
-        return _turned((long_px, self.unit_px), padded_px, (0, 0), (1, columns), self.unit_px, mirrored)
+        resized_px = (long_px, self.unit_px)
+        return _turned((width_px, height_px), resized_px, padded_px, (0, 0), (1, columns), self.unit_px, mirrored)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Square:
     def layout(self, width_px: int, height_px: int, pictures: int = 1) -> Layout:
         _refuse_nothing(width_px, height_px)
         edge = (self.unit_px, self.unit_px)
-        return Layout(edge, edge, (0, 0), 0, 0, self.unit_px)
+        return Layout((width_px, height_px), edge, edge, (0, 0), 0, 0, self.unit_px)
 
 
 # The official ways, by name. `chat` and `multi` are what the published chat does with one and with several pictures.
@@ -150,6 +153,7 @@ def _refuse_nothing(width_px: int, height_px: int) -> None:
 
 
 def _turned(
+    source_px: tuple[int, int],
     resized_px: tuple[int, int],
     padded_px: tuple[int, int],
     offset_px: tuple[int, int],
@@ -157,7 +161,7 @@ def _turned(
     unit_px: int,
     mirrored: bool,
 ) -> Layout:
-    """The layout of a picture seen as landscape, in the orientation that it really has."""
+    """The layout in the picture's own orientation, out of sizes (all but `source_px`) of it seen as landscape."""
     if not mirrored:
-        return Layout(resized_px, padded_px, offset_px, *grid, unit_px)
-    return Layout(resized_px[::-1], padded_px[::-1], offset_px[::-1], *grid[::-1], unit_px, mirrored=True)
+        return Layout(source_px, resized_px, padded_px, offset_px, *grid, unit_px)
+    return Layout(source_px, resized_px[::-1], padded_px[::-1], offset_px[::-1], *grid[::-1], unit_px, mirrored=True)

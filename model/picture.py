@@ -72,7 +72,7 @@ class PreparedPicture:
 def prepare(source: PictureSource, rule: SizeRule, pictures: int = 1, name: str = "picture") -> PreparedPicture:
     """The tiles of a picture under `rule`, as one of `pictures` in its prompt. PictureUnreadable names `name`."""
     image = upright_rgb(source, name)
-    return tiles_of(image, rule.layout(*image.size, pictures))
+    return tiles_of(image, rule.layout(*image.size, pictures), name)
 
 
 def size_px(source: PictureSource, name: str = "picture") -> tuple[int, int]:
@@ -95,8 +95,11 @@ def upright_rgb(source: PictureSource, name: str = "picture") -> Image.Image:
         return plain.transpose(turn) if turn is not None else plain
 
 
-def tiles_of(image: Image.Image, layout: Layout) -> PreparedPicture:
-    """An RGB picture, cut by `layout`."""
+def tiles_of(image: Image.Image, layout: Layout, name: str = "picture") -> PreparedPicture:
+    """An RGB picture, cut by `layout`. PictureUnreadable when that was made for another size."""
+    if image.size != layout.source_px:
+        said, found = "{} × {}".format(*layout.source_px), "{} × {}".format(*image.size)
+        raise PictureUnreadable(name, f"has {found} px, its head said {said}.", "Copy or download it again.")
     pixels = _laid_out(image, layout)
     grid = (layout.rows, layout.columns)
     key = hashlib.sha256(f"{layout.unit_px} {grid} {pixels.shape}\n".encode("ascii"))
