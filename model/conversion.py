@@ -19,8 +19,8 @@ import torch
 from interleaf.errors import CheckpointInvalid, InvalidBrief, OutputUnwritable, WeightsUnusable
 from model.checkpoint import Checkpoint, check, first_not_finite, open_checkpoint
 from model.config import ADAPTERS_OF_TASK, Task, XComposerConfig
-from model.converted import MANIFEST, FileFact, Manifest, Source, read_manifest
 from model.json_file import read_object
+from model.manifest import MANIFEST, FileFact, Manifest, Source, read_manifest
 from model.published import PUBLISHED_VOCAB_SIZE, expected
 from model.tensor_list import adapter_of
 from model.weight_file import DTYPES, Plan, nbytes_of, write_weight_file

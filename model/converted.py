@@ -11,76 +11,22 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from interleaf.errors import CheckpointInvalid, Unsupported, WeightsUnusable, shown
+from interleaf.errors import CheckpointInvalid, Unsupported, shown
 from model.checkpoint import TensorFact, complain, first_not_finite
-from model.config import Task, XComposerConfig
+from model.config import XComposerConfig
 from model.json_file import read_object
+from model.manifest import ADD_AGAIN, MANIFEST, FileFact, Manifest, adapters_of, read_manifest
 from model.tensor_list import tensor_list
 from model.weight_file import header_of, open_tensors
 
-__all__ = [
-    "MANIFEST",
-    "FileFact",
-    "Manifest",
-    "Problem",
-    "adapters_of",
-    "load_state",
-    "read_adapter",
-    "read_manifest",
-    "verify",
-]
+__all__ = ["Problem", "adapters_of", "load_state", "read_adapter", "read_config", "read_manifest", "verify"]
 
-MANIFEST: Final = "interleaf.json"
-FORMAT: Final = 1
 _READ_BYTES: Final = 2**22
-
-FileName = Annotated[str, StringConstraints(pattern=r"^(adapters/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,200}$")]
-_ADD_AGAIN: Final = "Add the model again: interleaf models add"
-
-
-class FileFact(BaseModel):
-    """Length and content of one file of the folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Source(BaseModel):
-    """Where the weights came from: a folder's name or a hub id, and a fingerprint of the files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(max_length=500)
-    revision: str | None = Field(None, max_length=100)
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Manifest(BaseModel):
-    """What a converted model is made of; every file but the manifest itself is listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: int = FORMAT
-    family: str = Field(max_length=40)
-    source: Source
-    tensors: int = Field(ge=1)
-    adapters: dict[str, int] = Field(max_length=10)
-    merged_task: Task = "base"
-    dtype: str = Field(max_length=20)
-    files: dict[FileName, FileFact] = Field(max_length=2_000)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all files together."""
-        return sum(file.bytes for file in self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +37,6 @@ class Problem:
     what: str
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a converted model. WeightsUnusable when `folder` is none, or was made by a newer interleaf."""
-    if not (folder / MANIFEST).is_file():
-        problem = f"has no {MANIFEST}: it is no model of ours."
-        raise WeightsUnusable(folder.name or str(folder), problem, f"{_ADD_AGAIN} DIR")
-    found = read_object(folder / MANIFEST)
-    if found.get("format") != FORMAT:
-        problem = f"its {MANIFEST} is of format {shown(found.get('format'))}; this interleaf reads {FORMAT}."
-        raise WeightsUnusable(folder.name, problem, _ADD_AGAIN)
-    try:
-        return Manifest.model_validate(found)
-    except ValidationError as error:
-        first = error.errors()[0]
-        problem = f"{MANIFEST} is damaged: {shown('.'.join(map(str, first['loc'])))}: {first['msg']}."
-        raise WeightsUnusable(folder.name, problem, _ADD_AGAIN) from error
-
-
 def read_config(folder: Path) -> XComposerConfig:
     """The network's config. CheckpointInvalid when config.json is missing, damaged, or does not fit together."""
     values = read_object(folder / "config.json")
@@ -115,7 +44,7 @@ def read_config(folder: Path) -> XComposerConfig:
         config: XComposerConfig = XComposerConfig.from_dict(values)
     except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
         problem = f"holds values that do not fit ({shown(error)})."
-        raise CheckpointInvalid("config.json", problem, _ADD_AGAIN) from error
+        raise CheckpointInvalid("config.json", problem, ADD_AGAIN) from error
     return config
 
 
@@ -129,11 +58,6 @@ def load_state(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
             with open_tensors(folder / name) as file:
                 for key in file.keys():  # noqa: SIM118 (it is no dictionary)
                     yield key, file.get_tensor(key)
-
-
-def adapters_of(folder: Path) -> tuple[str, ...]:
-    """Names of the task adapters that the folder holds, such as ("lora_sft", "lora_dpo", "lora_web")."""
-    return tuple(read_manifest(folder).adapters)
 
 
 def read_adapter(folder: Path, name: str) -> dict[str, torch.Tensor]:

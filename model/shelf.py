@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import torch
 from filelock import FileLock, Timeout
 
 from interleaf.errors import (
@@ -26,11 +25,16 @@ from interleaf.errors import (
     RequestRefused,
     shown,
 )
-from model.config import Task
-from model.conversion import OnProgress, convert
-from model.converted import Manifest, Problem, read_manifest, verify
-from model.download import cached, fetch, is_hub_id
+from model.manifest import Manifest, read_manifest
 from model.whole_folder import clear_leftovers
+
+# Torch and transformers take seconds to load, and listing needs neither: they come with the first model added.
+if TYPE_CHECKING:
+    import torch
+
+    from model.config import Task
+    from model.conversion import OnProgress
+    from model.converted import Problem
 
 __all__ = ["ModelShelf", "ShelvedModel"]
 
@@ -74,6 +78,9 @@ class ModelShelf:
         RequestRefused: no such folder, and no leave to ask the hub. ModelBusy: another process adds this name.
         Otherwise as `convert` and `fetch`.
         """
+        from model.conversion import convert
+        from model.download import cached, fetch, is_hub_id
+
         folder = Path(source).expanduser()
         hub_id = str(source) if not folder.exists() else None
         if hub_id is not None and not is_hub_id(hub_id):
@@ -119,7 +126,10 @@ class ModelShelf:
 
     def verify(self, name: str, on_bytes: Callable[[int], object] = lambda count: None) -> list[Problem]:
         """Everything wrong with a model; reads every file of it. ModelMissing, WeightsUnusable."""
-        return verify(self.path(name), on_bytes)
+        folder = self.path(name)
+        from model.converted import verify
+
+        return verify(folder, on_bytes)
 
     def remove(self, name: str) -> int:
         """Remove a model, and what an interrupted download of it left; the bytes freed. ModelMissing, ModelBusy."""

@@ -114,7 +114,7 @@ def test_a_hub_id_needs_the_users_word(cli: Cli, monkeypatch: pytest.MonkeyPatch
         shutil.copytree(write_checkpoint(tmp_path / "fetched", "2-7b"), folder)
         return "0" * 40
 
-    monkeypatch.setattr("model.shelf.fetch", fetch)
+    monkeypatch.setattr("model.download.fetch", fetch)
     message = cli.refused(RequestRefused, "add", "owner/name")
     assert "--download" in message and "INTERLEAF_DOWNLOADS=true" in message and asked == []
     assert cli.json("add", "owner/name", "--download", "--name", "one")["source"]["revision"] == "0" * 40

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     import torch
 
-    from model.converted import Manifest
+    from model.manifest import Manifest
     from model.shelf import ModelShelf, ShelvedModel
 
 __all__ = ["app"]
@@ -271,11 +271,10 @@ def _adapters(made: Manifest) -> str:
 
 def _tasks(made: Manifest) -> str:
     """The tasks that the model can be asked for."""
-    from model.config import ADAPTERS_OF_TASK
-
     if made.merged_task != "base":
         return made.merged_task
-    return ", ".join(task for task, names in ADAPTERS_OF_TASK.items() if all(name in made.adapters for name in names))
+    write = ["write"] if {"lora_sft", "lora_dpo"} <= set(made.adapters) else []
+    return ", ".join(["base", *write, *(["web"] if "lora_web" in made.adapters else [])])
 
 
 def _record(model: ShelvedModel) -> dict[str, Any]:
