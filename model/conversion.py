@@ -113,7 +113,7 @@ def convert(
             files[name] = FileFact(bytes=written.nbytes, sha256=written.sha256)
         if not any((aside / "adapters").iterdir()):
             (aside / "adapters").rmdir()
-        for name, content in _small_files(checkpoint, config, merge, plans):
+        for name, content in _small_files(checkpoint, config, merge, kept, plans):
             files[name] = _write(aside / name, content)
         manifest = Manifest(
             family=config.family,
@@ -260,9 +260,10 @@ def _pairs(checkpoint: Checkpoint, name: str, merge: Task) -> list[tuple[torch.T
 
 
 def _small_files(
-    checkpoint: Checkpoint, config: XComposerConfig, merge: Task, plans: Mapping[str, Plan]
+    checkpoint: Checkpoint, config: XComposerConfig, merge: Task, dtype: str, plans: Mapping[str, Plan]
 ) -> Iterator[tuple[str, bytes]]:
-    values = config.to_dict() | {"merged_task": merge, "architectures": ["XComposerForConditionalGeneration"]}
+    values = config.to_dict() | {"merged_task": merge, "dtype": dtype}
+    values["architectures"] = ["XComposerForConditionalGeneration"]
     if merge != "base":
         values["adapter_rank"] = {}
     yield "config.json", _json(values)

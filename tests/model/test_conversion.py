@@ -71,7 +71,7 @@ def test_the_folder_is_what_loading_expects(source: Path, tmp_path: Path) -> Non
     config = XComposerConfig.from_pretrained(tmp_path / "out")
     assert config.adapter_rank == {"lora_sft": 6, "lora_dpo": 6, "lora_web": 10}
     assert config.to_dict() == read_config(tmp_path / "out").to_dict()
-    assert config.vision_config.num_attention_heads == 3
+    assert config.vision_config.num_attention_heads == 3 and config.dtype == torch.bfloat16
     web = load_file(tmp_path / "out" / "adapters" / "lora_web.safetensors")
     assert all(adapter_of(name) == "lora_web" for name in web) and len(web) == 2 * 5 * 2
 
