@@ -132,12 +132,13 @@ def timed_s(call: Callable[[], Any]) -> float:
 
 
 def alternated(calls: dict[str, Callable[[], Any]], rounds: int, repeat: int = 1) -> dict[str, float]:
-    """Median seconds of each call, taken in turn; one round before that is thrown away."""
+    """Median seconds of each call over `rounds` × `repeat`, one of each in turn, so that what else the machine does
+    falls on all of them; one round before that is thrown away."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for round_number in range(rounds + 1):
+    for turn in range((rounds + 1) * repeat):
         for name, call in calls.items():
-            seconds = float(np.median([timed_s(call) for _ in range(repeat)]))
-            if round_number:
+            seconds = timed_s(call)
+            if turn >= repeat:
                 taken[name].append(seconds)
     return {name: float(np.median(values)) for name, values in taken.items()}
 
