@@ -39,9 +39,9 @@ def load_model(
     read_manifest(folder)
     register()
     config = read_config(folder)
-    placed = {} if device is None else {"device_map": device}
+    placed: dict[str, Any] = {} if device is None else {"device_map": device}
     try:
-        model, said = XComposerForConditionalGeneration.from_pretrained(
+        opened: Any = XComposerForConditionalGeneration.from_pretrained(
             folder,
             config=config,
             dtype=dtype or "auto",
@@ -55,6 +55,8 @@ def load_model(
         raise WeightsUnusable(
             folder.name, f"cannot be loaded ({error}).", "Run: interleaf models verify, then add it again."
         ) from error
+    model: XComposerForConditionalGeneration = opened[0]
+    said: dict[str, Any] = opened[1]
     missing = [key for key in said["missing_keys"] if "post_layernorm" not in key]
     if missing or said["mismatched_keys"]:
         first = missing[0] if missing else said["mismatched_keys"][0][0]
@@ -68,8 +70,7 @@ def load_model(
         quantize_weights(model, weights)
     for task in tasks:
         attach_task(model, folder, task)
-    model.eval()
-    return model
+    return model.train(False)  # type: ignore[no-any-return]
 
 
 def attach_task(model: XComposerForConditionalGeneration, folder: Path, task: Task) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import torch
 from torch import nn
@@ -43,7 +43,9 @@ def quantize_weights(model: nn.Module, bits: WeightBits) -> int:
     elif bits == "int4" and on_cpu:
         _log.warning("int4 on a CPU: values of four bits, kept one to a byte; memory is that of int8")
         granularity: Any = importlib.import_module("torchao.quantization.granularity")
-        config = torchao.IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=granularity.PerGroup(INT4_GROUP))
+        config = torchao.IntxWeightOnlyConfig(
+            weight_dtype=cast(Any, torch).int4, granularity=granularity.PerGroup(INT4_GROUP)
+        )
     elif bits == "int4":
         config = torchao.Int4WeightOnlyConfig(group_size=INT4_GROUP, int4_packing_format="tile_packed_to_4d")
     else:
