@@ -206,6 +206,8 @@ def _stream(source: Path | str | bytes, name: str) -> Iterator[tuple[Any, Any]]:
             if not container.streams.video:
                 raise PictureUnreadable(name, "has no video stream.", "Give a file with pictures, not sound alone.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise PictureUnreadable(name, "is coded in a way that PyAV cannot decode.", "Convert it to H.264.")
             # 0 × 0 is what a stream says that has not shown a frame yet.
             _check_frame(stream.codec_context.width or 1, stream.codec_context.height or 1, name)
             # Also for frames that turn out larger than the file's head says.
