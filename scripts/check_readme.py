@@ -65,9 +65,9 @@ def main() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     if f'__version__ = "{version}"' not in (ROOT / "sdk/interleaf/__init__.py").read_text(encoding="utf-8"):
         raise SystemExit(f"interleaf.__version__ is not pyproject's {version}")
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    newest = re.search(r"^## (?!Unreleased)(\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     if newest is None or newest.group(1) != version:
-        raise SystemExit(f"CHANGELOG's newest entry is not {version}")
+        raise SystemExit(f"CHANGELOG's newest released entry is not {version}")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", now):
         if not (ROOT / link).exists():
             raise SystemExit(f"README points to {link}, which does not exist")
