@@ -6,6 +6,7 @@ Letters: B batch, N new positions, P positions in the cache before, H hidden siz
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
@@ -245,11 +246,7 @@ class Decoder(nn.Module):
         adapters = []
         for name in sorted({name for task in set(tasks) for name in self._adapters(task)}):
             members = [b for b in range(batch) if name in self._adapters(tasks[b % len(tasks)])]
-            some = None
-            if len(members) < batch:
-                first = torch.tensor(members, device=device)[:, None] * new
-                some = (first + torch.arange(new, device=device)).reshape(-1)
-            adapters.append((name, some))
+            adapters.append((name, None if len(members) == batch else _rows_of(tuple(members), new, device)))
         return Rows(picture, tuple(adapters)) if picture is not None or adapters else None
 
     def _adapters(self, task: str) -> tuple[str, ...]:
@@ -265,3 +262,12 @@ class Decoder(nn.Module):
                 "Load the checkpoint that was converted without --merge.",
             )
         return ()
+
+
+@lru_cache(maxsize=32)
+def _rows_of(sequences: tuple[int, ...], new: int, device: torch.device) -> Tensor:
+    """(S,) rows of these sequences over batch × positions. Kept, for bringing a list to a device waits for it, and
+    each step of a batch asks for the same ones."""
+    with torch.inference_mode(False):  # a request that teaches may ask for what one that only reads has made
+        first = torch.tensor(sequences, device=device)[:, None] * new
+        return (first + torch.arange(new, device=device)).reshape(-1)
