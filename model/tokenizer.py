@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from transformers import TokenizersBackend
 
 from interleaf.errors import PromptInvalid, WeightsUnusable
-from model.vocabulary import ALIASES, fast_tokenizer, is_control, read_pieces
+from model.vocabulary import ALIASES, BLANK, fast_tokenizer, is_control, read_pieces
 
 __all__ = ["XComposerTokenizer"]
 
@@ -132,6 +132,30 @@ class XComposerTokenizer(TokenizersBackend):
         """Trusted text as ids of its control pieces and the words between them."""
         return [self.control_pieces.get(part, part) for part in self._control_pattern.split(text) if part]
 
+    # Decoding
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of pieces. Of neighbouring byte pieces, what is UTF-8 becomes characters, each other byte U+FFFD;
+        the Rust library would spoil the whole run, and an answer that is still growing often ends within one."""
+        text: list[str] = []
+        run = bytearray()
+        for token in [*tokens, ""]:
+            if _BYTE_PIECE.fullmatch(token):
+                run.append(int(token[3:5], 16))
+                continue
+            text.append(_characters(bytes(run)))
+            text.append(token.replace(BLANK, " "))
+            run.clear()
+        return "".join(text)
+
+    def _decode(
+        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: Any = None, **kwargs: Any
+    ) -> str:
+        ids = [token_ids] if isinstance(token_ids, int) else token_ids
+        dropped = self.control_ids if skip_special_tokens else frozenset()
+        found = [self._backend.id_to_token(i) for i in ids if i not in dropped]
+        return self.convert_tokens_to_string([token for token in found if token is not None])
+
     # Inside
 
     @property
@@ -186,6 +210,20 @@ def _read_json(path: Path) -> Tokenizer:
     backend.no_truncation()
     backend.no_padding()
     return backend
+
+
+def _characters(run: bytes) -> str:
+    """UTF-8 with U+FFFD for each byte that belongs to no character, as SentencePiece writes it."""
+    found: list[str] = []
+    at = 0
+    while at < len(run):
+        try:
+            found.append(run[at:].decode("utf-8"))
+            break
+        except UnicodeDecodeError as error:
+            found += [run[at : at + error.start].decode("utf-8"), "\ufffd"]
+            at += error.start + 1
+    return "".join(found)
 
 
 def _parts(merge: str | list[str]) -> Iterator[str]:
