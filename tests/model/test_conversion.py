@@ -310,3 +310,27 @@ def test_the_golden_checkpoint_like_any_other(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "golden") == manifest and verify(tmp_path / "golden") == []
     read = open_checkpoint(GOLDEN)
     assert all(torch.equal(tensor, read.tensor(name)) for name, tensor in load_state(tmp_path / "golden"))
+
+
+def _anonymous_kib() -> int:
+    """Memory of this process that no file stands behind: what the system cannot give away at will."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell RssAnon")
+@pytest.mark.parametrize("form", ["bin", "safetensors"])
+def test_memory_holds_a_tensor_not_a_shard(form: str, tmp_path: Path) -> None:
+    """120 MB of weights in one file, none larger than 4 MB: about 20 MB of memory at the most."""
+    sizes = {"layers": 12, "hidden": 512, "heads": 8, "kv_heads": 4, "intermediate": 2_048}
+    write_checkpoint(tmp_path / "in", "2-7b", format=form, shards=1, dtype=torch.float32, **sizes)
+    convert(tmp_path / "in", tmp_path / "warm")  # whatever the libraries allocate once
+    before, most = _anonymous_kib(), 0
+
+    def watch(stage: str, done: int, total: int) -> None:
+        nonlocal most
+        assert stage == "checking" or total > 100 * 10**6
+        most = max(most, _anonymous_kib() - before)
+
+    convert(tmp_path / "in", tmp_path / "out", on_progress=watch)
+    assert most < 40 * 2**10
