@@ -17,7 +17,7 @@ from typing import Final
 import torch
 
 from interleaf.errors import CheckpointInvalid, InvalidBrief, OutputUnwritable, WeightsUnusable
-from model.checkpoint import Checkpoint, check, first_not_finite, open_checkpoint
+from model.checkpoint import Checkpoint, check, fingerprint, first_not_finite, open_checkpoint
 from model.config import ADAPTERS_OF_TASK, Task, XComposerConfig
 from model.json_file import read_object
 from model.manifest import MANIFEST, FileFact, Manifest, Source, read_manifest
@@ -26,7 +26,7 @@ from model.tensor_list import adapter_of
 from model.weight_file import DTYPES, Plan, nbytes_of, write_weight_file
 from model.whole_folder import need_room, whole_folder
 
-__all__ = ["COPIED_FILES", "KNOWN_FILES", "convert", "fingerprint"]
+__all__ = ["COPIED_FILES", "KNOWN_FILES", "convert"]
 
 # Small files of a checkpoint that come along; nothing that could be run.
 COPIED_FILES: Final[tuple[str, ...]] = (
@@ -58,9 +58,6 @@ MAX_COPIED_BYTES: Final = 64 * 2**20
 SHARD_BYTES: Final = 5 * 10**9
 # [UNUSED_TOKEN_145]: ends a turn in the published vocabulary.
 END_OF_TURN_ID: Final = 92_542
-_SAMPLES: Final = 64
-_SAMPLE_BYTES: Final = 2**16
-_END_BYTES: Final = 2**20
 
 OnProgress = Callable[[str, int, int], object]
 
@@ -126,25 +123,6 @@ def convert(
         )
         _write(aside / MANIFEST, _json(manifest.model_dump(mode="json")))
     return manifest
-
-
-def fingerprint(checkpoint: Checkpoint) -> str:
-    """A digest that tells checkpoints apart without reading them wholly: names, lengths and samples of each shard.
-
-    The end of a `.bin` shard lists the check sum of every tensor in it, and is among the samples.
-    """
-    digest = hashlib.sha256(json.dumps(checkpoint.published_config, sort_keys=True).encode())
-    for shard in checkpoint.shards:
-        path = checkpoint.folder / shard
-        length = path.stat().st_size
-        digest.update(f"{shard}:{length}:".encode())
-        with path.open("rb") as file:
-            for start in (i * length // _SAMPLES for i in range(_SAMPLES)):
-                file.seek(start)
-                digest.update(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, length - _END_BYTES))
-            digest.update(file.read(_END_BYTES))
-    return digest.hexdigest()
 
 
 # Inside
