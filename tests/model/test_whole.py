@@ -1,4 +1,4 @@
-"""From a checkpoint's folder to words: added, opened by the Auto classes, asked about pictures, again and in batches."""
+"""From a checkpoint's folder to words: added, opened, asked about pictures, alone, again and in batches."""
 
 from __future__ import annotations
 
