@@ -1,4 +1,4 @@
-"""Resolve pyproject.toml (all extras but postgres, dev) into requirements.lock, without hosts, paths or local builds."""
+"""Resolve pyproject.toml (all extras but postgres, dev) into requirements.lock without hosts, paths or local builds."""
 
 from __future__ import annotations
 
