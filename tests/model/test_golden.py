@@ -5,6 +5,8 @@ The checkpoint is read from its folder by the model shelf, as `interleaf models 
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,16 @@ GOLDEN = Path(__file__).parents[2].parent / "shared" / "eval" / "xcomposer-golde
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden checkpoint is not beside the repository")
 
 WITHIN = 1e-4
-PICTURES = [("small", 24), ("wide", 24), ("tall", 24), ("wide", 6)]
+
+
+def pictures() -> list[tuple[str, int]]:
+    """Names and tile budgets of the pictures that the file tells of."""
+    if not GOLDEN.is_dir():
+        return [("small", 24)]
+    found = (re.fullmatch(r"image_embeds_len_(\w+)_hd(\d+)", key) for key in np.load(GOLDEN / "golden.npz").files)
+    return sorted((m.group(1), int(m.group(2))) for m in found if m)
+
+
 TASKS = ["base", "write", "web"]
 
 
@@ -36,7 +47,8 @@ def golden() -> Any:
 def model(tmp_path_factory: pytest.TempPathFactory) -> XComposerForConditionalGeneration:
     shelved = ModelShelf(tmp_path_factory.mktemp("models")).add(GOLDEN)
     assert shelved.manifest is not None and shelved.manifest.family == "2d5-7b"
-    assert shelved.manifest.tensors == 189
+    index = json.loads((GOLDEN / "pytorch_model.bin.index.json").read_text(encoding="utf-8"))
+    assert shelved.manifest.tensors == len(index["weight_map"])
     return load_model(shelved.folder, tasks=("write", "web"))
 
 
@@ -62,7 +74,7 @@ def with_picture(model: XComposerForConditionalGeneration, golden: Any) -> dict[
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("name", "budget"), PICTURES)
+@pytest.mark.parametrize(("name", "budget"), pictures())
 def test_pictures_become_the_same_vectors(
     model: XComposerForConditionalGeneration, golden: Any, name: str, budget: int
 ) -> None:
@@ -111,8 +123,10 @@ def test_cached_greedy_decoding_takes_the_same_tokens(model: XComposerForConditi
 def test_beyond_the_trained_length_the_same_angles_and_logits(
     model: XComposerForConditionalGeneration, golden: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = rotary_base(1e6, 2.0, model.config.head_dim, 1_024, 1_500)
-    assert apart(inverse_frequencies(base, model.config.head_dim), golden["long_inv_freq"].reshape(-1)) < 1e-7
+    config, length = model.config, golden["long_ids"].shape[-1]
+    assert length > config.max_position_embeddings and config.rope_factor is not None
+    base = rotary_base(config.rope_theta, config.rope_factor, config.head_dim, config.max_position_embeddings, length)
+    assert apart(inverse_frequencies(base, config.head_dim), golden["long_inv_freq"].reshape(-1)) < 1e-7
     rows = torch.from_numpy(golden["long_rows"]).reshape(-1)
     for chunk in (2_048, 400):
         monkeypatch.setattr(model.model, "prefill_chunk", chunk)
