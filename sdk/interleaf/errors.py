@@ -24,6 +24,7 @@
     │   ├── LibraryDamaged             catalog and files disagree; `library verify` says where
     │   └── PictureMissing             no picture with that id
     └── ModelError                     an encoder or language model
+        ├── OutOfMemory                too little memory for what was asked at once (retryable)
         ├── WeightsUnusable            weights missing, damaged, or not the published ones
         │   └── CheckpointInvalid      a checkpoint that was handed over cannot become a model of ours
         ├── ModelMissing               no model of that name in the model folder
@@ -54,6 +55,7 @@ __all__ = [
     "ModelMissing",
     "NeedsInput",
     "NothingToSay",
+    "OutOfMemory",
     "OutputUnwritable",
     "PictureMissing",
     "PictureUnreadable",
@@ -282,6 +284,14 @@ class ModelError(_ThreePart):
     """An encoder or a language model failed."""
 
     code = "model_error"
+
+
+class OutOfMemory(ModelError):
+    """The model's device has too little memory for what was asked at once; fewer requests at a time may do."""
+
+    code = "out_of_memory"
+    retryable = True
+    http_status = 503
 
 
 class WeightsUnusable(ModelError):
