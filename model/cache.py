@@ -7,6 +7,7 @@ Letters: B batch, G key-value heads, C capacity, L length filled, D width of a h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -115,7 +116,7 @@ class LengthCache(Cache):
     def __init__(self, layers: int, capacity: int | None = None) -> None:
         super().__init__(layers=[LengthLayer(capacity) for _ in range(layers)])
         self.padded: bool | None = None
-        self.planned_length: int | None = None
+        self.planned_length: int | Sequence[int] | None = None
 
     def reset(self) -> None:
         """Forget all sequences; the room stays."""

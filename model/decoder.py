@@ -110,14 +110,15 @@ class Decoder(nn.Module):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
-        planned_length: int | None = None,
+        planned_length: int | Sequence[int] | None = None,
         last_only: int = 0,
         **kwargs: Any,
     ) -> Tensor:
         """(B, N, H) embeddings → (B, N, H) hidden states after the last norm.
 
         `picture_mask`: (B, N) bool, True for picture rows; None: none. `tasks`: one for all sequences, or one each.
-        `attention_mask`: (B, P + N), 0 for padding. `planned_length`: tokens that the request will have at most.
+        `attention_mask`: (B, P + N), 0 for padding. `planned_length`: tokens that the request will have at most,
+        for all sequences or each; padding not counted.
         `last_only`: how many positions at the end are wanted (0: all); others may be left out of the answer.
         PromptTooLong when prompt or plan pass the context length."""
         batch, new, _ = inputs_embeds.shape
@@ -125,7 +126,7 @@ class Decoder(nn.Module):
             raise Unsupported("task", f"{len(tasks)} tasks came for {batch} sequences.", "Give one, or one each.")
         tasks = [task for task in tasks for _ in range(batch // len(tasks))]  # beams of a sequence share its task
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
-        planned = self._planned(past, new, past_key_values, planned_length)
+        planned = self._planned(batch, past, new, past_key_values, planned_length)
         own = self._own(attention_mask, past_key_values)
         if own and attention_mask is not None and not self._has_padding(attention_mask, past_key_values, new):
             attention_mask = None
@@ -164,7 +165,7 @@ class Decoder(nn.Module):
         position_ids: Tensor | None,
         past_key_values: Cache | None,
         past: Any,
-        planned: int,
+        planned: Sequence[int],
         own: bool,
         **kwargs: Any,
     ) -> Tensor:
@@ -183,10 +184,16 @@ class Decoder(nn.Module):
                 position_ids=position_ids,
             )
         config = self.config
-        base = rotary_base(
-            config.rope_theta, config.rope_factor, config.head_dim, config.max_position_embeddings, planned
-        )
-        table = rotary_table(position_ids, inverse_frequencies(base, config.head_dim, x.device), x.dtype)
+        bases = [
+            rotary_base(config.rope_theta, config.rope_factor, config.head_dim, config.max_position_embeddings, length)
+            for length in planned
+        ]
+        if len(set(bases)) == 1:
+            frequencies = inverse_frequencies(bases[0], config.head_dim, x.device)
+        else:
+            each = [inverse_frequencies(base, config.head_dim, x.device) for base in bases]
+            frequencies = torch.stack(each)[:, None, None]  # (B, 1, 1, D / 2)
+        table = rotary_table(position_ids, frequencies, x.dtype)
         for layer in self.layers:
             x = layer(x, table, mask, own, rows, past_key_values, **kwargs)
         normed: Tensor = self.norm(x)
@@ -207,23 +214,28 @@ class Decoder(nn.Module):
             cache.padded = padded
         return padded
 
-    def _planned(self, past: Any, new: int, cache: Cache | None, planned_length: int | None) -> int:
-        """How long the request will be at most, in tokens. PromptTooLong when that does not fit."""
+    def _planned(
+        self, batch: int, past: Any, new: int, cache: Cache | None, planned_length: int | Sequence[int] | None
+    ) -> Sequence[int]:
+        """How long each request will be at most, in tokens: one number for all, or one each. PromptTooLong when that
+        does not fit."""
         if isinstance(cache, LengthCache):
             planned_length = cache.planned_length = planned_length or cache.planned_length
-        if not isinstance(past, int):  # a static cache counts on the device; its capacity is the plan
-            total = planned_length or int(cache.get_max_length() if cache is not None else new)
-        else:
-            total = max(planned_length or 0, past + new)
-        if total > self.config.context_length:
+        if isinstance(planned_length, Sequence):
+            totals = [length for length in planned_length for _ in range(batch // len(planned_length))]
+        elif isinstance(past, int):
+            totals = [max(planned_length or 0, past + new)]
+        else:  # a static cache counts on the device; its capacity is the plan
+            totals = [planned_length or int(cache.get_max_length() if cache is not None else new)]
+        if max(totals) > self.config.context_length:
             known = past if isinstance(past, int) else 0
             raise PromptTooLong(
                 "prompt",
-                f"{known + new:,} tokens and an answer up to {total:,} in all do not fit into "
+                f"{known + new:,} tokens and an answer up to {max(totals):,} in all do not fit into "
                 f"{self.config.context_length:,}.",
                 "Give fewer or smaller pictures (a smaller tile budget), less text, or ask for a shorter answer.",
             )
-        return total
+        return totals
 
     def _positions(
         self, attention_mask: Tensor | None, batch: int, new: int, past: Any, device: torch.device

@@ -29,7 +29,8 @@ def inverse_frequencies(base: float, dimension: int, device: torch.device | str 
 
 
 def rotary_table(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin, (B, 1, N, D) in `dtype`, computed in float32, for (B, N) positions."""
+    """cos and sin, (B, 1, N, D) in `dtype`, computed in float32, for (B, N) positions; frequencies (D / 2,), or
+    (B, 1, 1, D / 2) where sequences differ."""
     angles = positions[:, None, :, None].float() * frequencies  # (B, 1, N, D / 2)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos().to(dtype), angles.sin().to(dtype)

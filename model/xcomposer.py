@@ -129,7 +129,7 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
         mm_encoder_outputs: Mapping[str, BaseModelOutputWithPooling] | None = None,
         picture_mask: Tensor | None = None,
         task: str | Sequence[str] = "base",
-        planned_length: int | None = None,
+        planned_length: int | Sequence[int] | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -140,7 +140,7 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         `input_ids` (B, N), or `inputs_embeds` (B, N, H) with `picture_mask` (B, N) for the rows that are pictures;
         pictures as pixels (see get_image_features) or, encoded before, as `mm_encoder_outputs["image"]`. `task`: which
-        adapters act, one for all or one for each sequence. `planned_length`: most tokens the request will have,
+        adapters act, one for all or one for each sequence. `planned_length`: most tokens each request will have,
         prompt and answer, from which rotary positions follow (`generate` sets it). `logits_to_keep`: the last n
         positions, or these; 0: all. PromptInvalid when pictures and placeholders do not fit, PromptTooLong."""
         if (input_ids is None) == (inputs_embeds is None):
