@@ -11,6 +11,7 @@ from rich.text import Text
 
 import interleaf
 import interleaf.cli.compose as compose_command
+import interleaf.cli.tune as tune_command
 from interleaf.cli.eval_ import app as eval_app
 from interleaf.cli.library import app as library_app
 from interleaf.cli.models import app as models_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compose)
 app.add_typer(library_app, name="library")
 app.add_typer(models_app, name="models")
+app.command(name="tune", epilog=tune_command.EPILOG)(tune_command.tune)
 app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)

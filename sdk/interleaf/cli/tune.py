@@ -1,0 +1,218 @@
+"""`interleaf tune`: a model learns from conversations about pictures, from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.teaching import Taught
+
+__all__ = ["EPILOG", "tune"]
+
+MAX_SHOWN: Final = 20
+CANCELED: Final = 130
+
+EPILOG = """
+Examples:
+
+  interleaf tune xc25 articles/set.json --out adapters/house-style
+
+  interleaf tune xc25 articles/set.json --out adapters/house-style --resume        go on after an interruption
+
+  interleaf tune xc25 data.txt --out adapters/web --task web --epochs 3 --gradient-checkpointing
+
+The set is a JSON list of {"id": …, "image": "photo.jpg" or a list, "conversations": [{"from": "user", "value": …},
+{"from": "assistant", "value": …}, …]}. One picture stands in front; several are written
+`Image1 <ImageHere>; Image2 <ImageHere>; …`. Paths are as seen from the list's folder and stay under it; videos may
+stand for pictures. A data.txt names lists, a line each: list.json K, where K thousand samples are an epoch's share.
+
+Only low-rank pairs beside the decoder's linears learn (LoRA); the loss counts answers alone. DIR then holds the
+adapter (safetensors, as PEFT reads it), loss.jsonl and loss.png. Every --checkpoint-steps the state is kept; killed,
+the same command with --resume makes the same weights as if it had not been.
+
+Exit codes: 0 done · 2 the set, the model or an option is wrong, with what · 3 the disk is full or read-only, the last
+checkpoint stays · 5 another process teaches into DIR · 1 the memory is too small, or the loss is no number.
+"""
+
+
+class TaskOption(StrEnum):
+    base = "base"
+    write = "write"
+    web = "web"
+
+
+class DtypeOption(StrEnum):
+    kept = "kept"
+    bf16 = "bf16"
+    fp32 = "fp32"
+
+
+def tune(
+    model: str = typer.Argument(..., metavar="MODEL", help="A model's name (interleaf models list), or its folder."),
+    data: Path = typer.Argument(..., metavar="DATA", help="A JSON list of samples, or a data.txt that names lists."),
+    out: Path = typer.Option(..., "--out", "-o", metavar="DIR", help="The adapter's folder."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in DIR; where none is, begin."),
+    rank: int = typer.Option(64, help="Rank of the pairs: what the adapter can hold, and how large it is."),
+    alpha: int | None = typer.Option(None, help="Pairs count alpha / rank times (default: as the rank)."),
+    dropout: float = typer.Option(0.05, help="Of the pairs' inputs, while learning."),
+    epochs: int = typer.Option(1, help="How often each sample is seen."),
+    learning_rate: float = typer.Option(5e-5, "--lr", help="The highest rate: rises over 1 %, falls as a cosine."),
+    accumulation: int = typer.Option(8, help="Samples of a step, one forward each."),
+    max_length: int = typer.Option(16_384, metavar="TOKENS", help="Longest sample, its pictures included."),
+    skip_long: bool = typer.Option(False, "--skip-long", help="Leave longer samples out and name them."),
+    partition: str | None = typer.Option(
+        None, metavar="NAME", help="Budget of tiles, such as finetune (default: that with which the model is asked)."
+    ),
+    task: TaskOption = typer.Option(TaskOption.base, help="Whose own adapters act meanwhile."),
+    dtype: DtypeOption = typer.Option(DtypeOption.kept, help="Of the base; the pairs are always fp32."),
+    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1, auto (default: cuda where there is one)."),
+    seed: int = typer.Option(0, help="Of the pairs' beginning, the order of samples and dropout."),
+    checkpoint_steps: int = typer.Option(50, help="Keep the state each so many steps."),
+    gradient_checkpointing: bool = typer.Option(
+        False, "--gradient-checkpointing", help="Far less memory, about a third more time; the weights come out alike."
+    ),
+    models: Path | None = typer.Option(
+        None, "--models", metavar="DIR", help="The folder of models (default: in the data folder)."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output, for machines."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
+) -> None:
+    """Teach a model your own articles, pages or house style by LoRA."""
+    from interleaf import approot
+
+    approot.enter()
+    from model.teaching import Teaching, teach
+
+    settings = Teaching(
+        rank=rank,
+        alpha=rank if alpha is None else alpha,
+        dropout=dropout,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        accumulation=accumulation,
+        max_length=max_length,
+        partition=partition,
+        task=task.value,
+        seed=seed,
+        skip_long=skip_long,
+        checkpoint_steps=checkpoint_steps,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    _refuse_bad_set(data)  # before a model of many gigabytes is loaded
+    folder = _folder(model, models)
+    from model.loading import load_model
+    from model.processor import XComposerProcessor
+
+    processor = XComposerProcessor.from_folder(folder)
+    network = load_model(folder, tasks=(settings.task,), dtype=_torch_dtype(dtype), device=device or _device())
+    try:
+        with _bar(quiet) as show:
+            taught = teach(
+                network, processor, data, out.absolute(), settings, resume=resume, base=folder.name, on_progress=show
+            )
+    except KeyboardInterrupt:
+        _say("interrupted; the same command with --resume goes on from the last checkpoint", "yellow", error=True)
+        raise typer.Exit(CANCELED) from None
+    if as_json:
+        typer.echo(json.dumps(_record(taught), ensure_ascii=False))
+    else:
+        _tell(taught)
+
+
+# Inside
+
+
+def _refuse_bad_set(data: Path) -> None:
+    from model.teaching_set import read_teaching_set
+
+    read_teaching_set(data)
+
+
+def _folder(model: str, models: Path | None) -> Path:
+    """A model of the shelf by its name, or a converted model's own folder."""
+    from model.manifest import MANIFEST
+    from model.shelf import ModelShelf
+    from workers.settings import settings
+
+    own = Path(model).expanduser()
+    if (own / MANIFEST).is_file():
+        return own.resolve()
+    return ModelShelf(models.absolute() if models else settings().models_dir).path(model)
+
+
+def _torch_dtype(option: DtypeOption) -> torch.dtype | None:
+    if option is DtypeOption.kept:
+        return None
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[option.value]
+
+
+def _device() -> str | None:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else None
+
+
+def _record(taught: Taught) -> dict[str, Any]:
+    from model.loss_curve import CURVE_LINES, CURVE_PICTURE
+
+    return {
+        "adapter": str(taught.folder),
+        "steps": taught.steps,
+        "first_loss": taught.losses[0],
+        "last_loss": taught.losses[1],
+        "skipped": list(taught.skipped),
+        "curve": {"lines": str(taught.folder / CURVE_LINES), "picture": str(taught.folder / CURVE_PICTURE)},
+        "record": taught.record.model_dump(mode="json"),
+    }
+
+
+def _tell(taught: Taught) -> None:
+    from model.loss_curve import CURVE_PICTURE
+
+    for line in taught.skipped[:MAX_SHOWN]:
+        _say(f"left out: {line}", "yellow")
+    if len(taught.skipped) > MAX_SHOWN:
+        _say(f"and {len(taught.skipped) - MAX_SHOWN:,} more (--json lists all)", "yellow")
+    first, last = taught.losses
+    left_out = f" · {len(taught.skipped):,} samples left out" if taught.skipped else ""
+    _say(f"{taught.steps:,} steps · loss {first:.4f} at first, {last:.4f} at last{left_out}")
+    _say(f"adapter: {taught.folder}")
+    _say(str(taught.folder / CURVE_PICTURE), "dim")
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, a new one for each stage; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def _say(line: str, style: str = "", error: bool = False) -> None:
+    """A line of text as it is: a name may hold square brackets."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False, stderr=error).print(Text(line, style=style), soft_wrap=True)
