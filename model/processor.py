@@ -155,10 +155,26 @@ class XComposerProcessor(ProcessorMixin):
             pictures = [PreparedPicture(t, p.grid, p.key) for t, p in zip(parts, pictures, strict=True)]
         return XComposerInputs(data, pictures)
 
-    def count(self, text: str | Prompt, images: Any = None, *, partition: str | Partition | None = None) -> int:
-        """How many tokens a prompt has with its pictures, of which only sizes are read."""
+    def count(
+        self,
+        text: str | Prompt,
+        images: Any = None,
+        *,
+        partition: str | Partition | None = None,
+        answer_tokens: int | None = None,
+    ) -> int:
+        """How many tokens a prompt has with its pictures, of which only sizes are read. With `answer_tokens`:
+        PromptTooLong when that many do not fit behind it."""
         (own,) = self._pictures_by_prompt(images, [text], single=True)
-        return len(self._planned(text, own, partition).ids)
+        plan = self._planned(text, own, partition)
+        if answer_tokens is not None:
+            self._refuse_too_long(plan, answer_tokens)
+        return len(plan.ids)
+
+    def ids(self, text: str | Prompt, images: Any = None, *, partition: str | Partition | None = None) -> list[int]:
+        """A prompt's ids with the placeholders of its pictures, of which only sizes are read."""
+        (own,) = self._pictures_by_prompt(images, [text], single=True)
+        return self._planned(text, own, partition).ids
 
     def apply_chat_template(  # type: ignore[override]
         self,

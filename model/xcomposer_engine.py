@@ -1,0 +1,139 @@
+"""XComposer engine: the native network under the engine's contract."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from interleaf.errors import PromptInvalid, Unsupported
+from model.config import ADAPTERS_OF_TASK
+from model.decoding import Growing, alike, decode
+from model.engine import Piece, Request
+from model.features import MAX_BYTES, FeatureCache
+from model.loading import attach_task
+from model.memory import memory_translated
+from model.processor import XComposerProcessor
+from model.prompt import Prompt, chat
+from model.sampling import Chooser
+from model.streaming import Words
+from model.xcomposer import XComposerForConditionalGeneration
+from model.xcomposer_steps import PreparedPrompt, XComposerSteps
+
+__all__ = ["XComposerEngine"]
+
+MAX_REQUESTS: Final = 256
+
+
+class XComposerEngine:
+    """See engine.Engine. `folder`: where task adapters come from when a request asks for them the first time."""
+
+    def __init__(
+        self,
+        model: XComposerForConditionalGeneration,
+        processor: XComposerProcessor,
+        name: str,
+        fingerprint: str = "",
+        folder: Path | None = None,
+        feature_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._model, self._processor, self._folder = model, processor, folder
+        self.name, self.fingerprint = name, fingerprint
+        self._lock = threading.Lock()
+        self.features = FeatureCache(lambda t, g: model.get_image_features(t, g).pooler_output, feature_bytes)  # type: ignore[arg-type,return-value]
+        tokenizer = processor.tokenizer
+        ends = model.generation_config.eos_token_id if model.generation_config is not None else None
+        listed = ends if isinstance(ends, list) else [ends]
+        self._ends = frozenset({tokenizer.turn_end_id, tokenizer.eos_token_id, *(i for i in listed if i is not None)})
+
+    @property
+    def context_length(self) -> int:
+        return int(self._model.config.context_length)
+
+    def generate(self, requests: Sequence[Request], canceled: Callable[[], bool] = lambda: False) -> Iterator[Piece]:
+        if not 1 <= len(requests) <= MAX_REQUESTS:
+            raise PromptInvalid("requests", f"are {len(requests)}.", f"Give 1 to {MAX_REQUESTS} at a time.")
+        prompts = [self._prompt(request) for request in requests]
+        for request, prompt in zip(requests, prompts, strict=True):
+            self._check(request, prompt)  # refused here, before anything runs
+        return self._pieces(list(requests), prompts, canceled)
+
+    def choose(self, request: Request, options: Sequence[str]) -> list[float]:
+        if len(options) < 2 or len(set(options)) < len(options) or not all(options):
+            raise PromptInvalid("options", f"are {list(options)!r}.", "Give two or more different ones, none empty.")
+        asked = self._prompt(request)
+        whole = [self._prompt(replace(request, answer_start=request.answer_start + option)) for option in options]
+        with self._lock, memory_translated(self.name), torch.no_grad():
+            self._bring_tasks([request])
+            base = self._prepared(request, asked)
+            rows = [self._ids(request, prompt) for prompt in whole]
+            shared = min(alike(base.ids, row) for row in rows)
+            longest = max(map(len, rows))
+            start = replace(base, ids=base.ids[:shared], planned=max(base.planned, longest))
+            return XComposerSteps(self._model, [start]).scores_after([row[shared:] for row in rows])
+
+    def count(self, request: Request) -> int:
+        return self._processor.count(self._prompt(request), list(request.pictures), partition=request.partition)
+
+    def close(self) -> None:
+        self.features.clear()
+
+    # Inside
+
+    def _pieces(self, requests: list[Request], prompts: list[Prompt], canceled: Callable[[], bool]) -> Iterator[Piece]:
+        with self._lock, memory_translated(self.name):
+            self._bring_tasks(requests)
+            prepared = [self._prepared(r, p) for r, p in zip(requests, prompts, strict=True)]
+            growing = [
+                Growing(
+                    i,
+                    request,
+                    Chooser(request.sampling, [t for t in one.ids if t != self._model.config.image_token_id]),
+                    Words(self._decode, request.stops),
+                    None,
+                    self._ends,
+                )
+                for i, (request, one) in enumerate(zip(requests, prepared, strict=True))
+            ]
+            yield from decode(XComposerSteps(self._model, prepared), growing, canceled)
+
+    def _prompt(self, request: Request) -> Prompt:
+        prompt = chat(request.turns, system=request.system, answer_start=request.answer_start)
+        return prompt.with_pictures(len(request.pictures))
+
+    def _check(self, request: Request, prompt: Prompt) -> None:
+        """PromptTooLong when prompt and answer do not fit; Unsupported for an unknown task."""
+        if request.grammar is not None:
+            raise Unsupported("grammar", "cannot be kept by this engine yet.", "Ask without one and check the answer.")
+        if request.task not in ADAPTERS_OF_TASK:
+            raise Unsupported(
+                "task", f"{request.task!r} is not known.", f"Choose one of {', '.join(ADAPTERS_OF_TASK)}."
+            )
+        self._processor.count(
+            prompt,
+            list(request.pictures),
+            partition=request.partition,
+            answer_tokens=request.sampling.max_new_tokens,
+        )
+
+    def _ids(self, request: Request, prompt: Prompt) -> tuple[int, ...]:
+        return tuple(self._processor.ids(prompt, list(request.pictures), partition=request.partition))
+
+    def _prepared(self, request: Request, prompt: Prompt) -> PreparedPrompt:
+        inputs = self._processor(images=list(request.pictures), text=prompt, partition=request.partition, pixels=False)
+        ids = tuple(int(i) for i in inputs["input_ids"][0])
+        planned = len(ids) + request.sampling.max_new_tokens
+        return PreparedPrompt(ids, tuple(self.features.features(inputs.pictures)), request.task, planned)
+
+    def _bring_tasks(self, requests: Sequence[Request]) -> None:
+        for task in sorted({request.task for request in requests}):
+            if self._folder is not None:
+                attach_task(self._model, self._folder, task)
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._processor.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
