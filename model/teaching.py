@@ -221,12 +221,12 @@ class _Run:
         self.model.train(True)
         self.model.vit.train(False)
         if self.settings.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
         try:
             yield
         finally:
             if self.settings.gradient_checkpointing:
-                self.model.gradient_checkpointing_disable()  # type: ignore[no-untyped-call]
+                self.model.activation_checkpointing_disable()  # type: ignore[no-untyped-call]
             self.model.train(was_training)
 
     @contextmanager
