@@ -4,7 +4,7 @@ adapter.safetensors   the pairs            moments.safetensors   what the optimi
 position.json         steps done, the settings, the set, the base, sha256 of both files
 
 Chance is not kept: order and dropout of a step follow from the seed and its number. So a run that was killed and
-goes on makes the same weights as one that was not.
+goes on makes the same weights as one that was not, to the bit on the same machine with as many threads.
 """
 
 from __future__ import annotations

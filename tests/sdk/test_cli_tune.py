@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from interleaf.cli.app import app
 from interleaf.errors import InterleafError, InvalidBrief, ModelMissing, PromptTooLong, SourceUnreadable
+from model.loss_curve import LossCurve, Step
 from tests.model.teaching_material import conversation, set_file, tiny_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,25 @@ def test_long_samples_are_left_out_and_named(models: Path, tmp_path: Path) -> No
     assert "1 samples left out" in found.stdout and "left out: set.json sample 2 (epic): has" in found.stdout
 
 
+def test_interrupted_it_says_how_to_go_on(
+    models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["tiny0", data, "--out", tmp_path / "out", *QUICK, "--epochs", "2", "--checkpoint-steps", "2"]
+    add, steps = LossCurve.add, []
+
+    def interrupted(self: LossCurve, step: Step) -> None:
+        add(self, step)
+        steps.append(step.step)
+        if steps == [1, 2, 3, 4, 5]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LossCurve, "add", interrupted)
+    said = run(models, *words)
+    assert said.exit_code == 130 and "--resume goes on" in said.stderr
+    assert run(models, *words, "--resume").exit_code == 0
+    assert steps == [1, 2, 3, 4, 5, 5, 6]  # from the checkpoint behind step 4
+
+
 def test_help_teaches() -> None:
     text = CliRunner().invoke(app, ["tune", "--help"], env={"COLUMNS": "200"}).stdout
     for words in ("--resume", "conversations", "ImageHere", "loss.png", "Exit codes", "data.txt"):
@@ -88,7 +108,7 @@ def test_help_teaches() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_and_resumed_is_undisturbed(models: Path, data: Path, tmp_path: Path) -> None:
-    words = [*QUICK, "--epochs", "60", "--checkpoint-steps", "3"]
+    words = [*QUICK, "--epochs", "20", "--checkpoint-steps", "3"]
     cut, state = tmp_path / "cut", tmp_path / "cut" / "state" / "position.json"
     program = [sys.executable, "-m", "interleaf", "tune", "tiny0", str(data), "--out", str(cut), *words]
     threads = str(torch.get_num_threads())  # sums over another number of threads round otherwise
@@ -106,6 +126,6 @@ def test_killed_and_resumed_is_undisturbed(models: Path, data: Path, tmp_path: P
     for name in ("cut", "whole"):
         made = run(models, "tiny0", data, "--out", tmp_path / name, *words, "--resume", "--json")
         assert made.exit_code == 0, made.output
-        assert json.loads(made.stdout)["steps"] == 180
+        assert json.loads(made.stdout)["steps"] == 60
     for file in ("adapter_model.safetensors", "loss.jsonl", "loss.png", "teaching.json"):
         assert (cut / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
