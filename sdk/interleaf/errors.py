@@ -317,7 +317,7 @@ class ModelMissing(ModelError):
 
 
 class ModelBusy(ModelError):
-    """Another process works on the model folder."""
+    """Another process works on the model folder, or a model has as many requests as may wait for it."""
 
     code = "model_busy"
     retryable = True

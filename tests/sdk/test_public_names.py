@@ -8,7 +8,7 @@ import sys
 import interleaf
 import interleaf.schema
 
-HEAVY = ("torch", "numpy", "faiss", "langgraph", "PIL", "sklearn", "transformers")
+HEAVY = ("torch", "numpy", "faiss", "langgraph", "PIL", "sklearn", "transformers", "fastapi", "uvicorn")
 
 
 def test_all_names_resolve_and_are_sorted() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 import interleaf
+import interleaf.cli.chat as chat_command
 import interleaf.cli.compose as compose_command
 import interleaf.cli.tune as tune_command
 from interleaf.cli.eval_ import app as eval_app
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compose)
+app.command(name="chat", epilog=chat_command.EPILOG)(chat_command.chat)
 app.add_typer(library_app, name="library")
 app.add_typer(models_app, name="models")
 app.command(name="tune", epilog=tune_command.EPILOG)(tune_command.tune)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+import interleaf.cli.serve as serve_command
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,7 +25,7 @@ MAX_SHOWN: Final = 20
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Language models: add, list, verify, convert, remove.",
+    help="Language models: add, list, verify, convert, remove, serve.",
     epilog="Start here: interleaf models add internlm-xcomposer2d5-7b/     then: interleaf models list",
 )
 
@@ -218,6 +220,9 @@ def remove(
         typer.echo(_json({"removed": list(freed), "freed_bytes": sum(freed.values())}))
     else:
         _say(f"{', '.join(freed)} removed · {_size(sum(freed.values()))} freed")
+
+
+app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 
 
 # Inside
