@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from model.config import ADAPTERS_OF_TASK
 from model.decoding import Growing, alike, decode
 from model.engine import Piece, Request
 from model.features import MAX_BYTES, FeatureCache
+from model.grammar import GrammarCompiler, Matcher
 from model.loading import attach_task
 from model.memory import memory_translated
 from model.processor import XComposerProcessor
@@ -60,7 +62,8 @@ class XComposerEngine:
         prompts = [self._prompt(request) for request in requests]
         for request, prompt in zip(requests, prompts, strict=True):
             self._check(request, prompt)  # refused here, before anything runs
-        return self._pieces(list(requests), prompts, canceled)
+        matchers = [None if r.grammar is None else self._grammars.matcher(r.grammar) for r in requests]
+        return self._pieces(list(requests), prompts, matchers, canceled)
 
     def choose(self, request: Request, options: Sequence[str]) -> list[float]:
         if len(options) < 2 or len(set(options)) < len(options) or not all(options):
@@ -84,7 +87,13 @@ class XComposerEngine:
 
     # Inside
 
-    def _pieces(self, requests: list[Request], prompts: list[Prompt], canceled: Callable[[], bool]) -> Iterator[Piece]:
+    def _pieces(
+        self,
+        requests: list[Request],
+        prompts: list[Prompt],
+        matchers: Sequence[Matcher | None],
+        canceled: Callable[[], bool],
+    ) -> Iterator[Piece]:
         with self._lock, memory_translated(self.name):
             self._bring_tasks(requests)
             prepared = [self._prepared(r, p) for r, p in zip(requests, prompts, strict=True)]
@@ -94,7 +103,7 @@ class XComposerEngine:
                     request,
                     Chooser(request.sampling, [t for t in one.ids if t != self._model.config.image_token_id]),
                     Words(self._decode, request.stops),
-                    None,
+                    matchers[i],
                     self._ends,
                 )
                 for i, (request, one) in enumerate(zip(requests, prepared, strict=True))
@@ -107,8 +116,6 @@ class XComposerEngine:
 
     def _check(self, request: Request, prompt: Prompt) -> None:
         """PromptTooLong when prompt and answer do not fit; Unsupported for an unknown task."""
-        if request.grammar is not None:
-            raise Unsupported("grammar", "cannot be kept by this engine yet.", "Ask without one and check the answer.")
         if request.task not in ADAPTERS_OF_TASK:
             raise Unsupported(
                 "task", f"{request.task!r} is not known.", f"Choose one of {', '.join(ADAPTERS_OF_TASK)}."
@@ -137,3 +144,7 @@ class XComposerEngine:
     def _decode(self, ids: list[int]) -> str:
         text: str = self._processor.tokenizer.decode(ids, skip_special_tokens=True)
         return text
+
+    @cached_property
+    def _grammars(self) -> GrammarCompiler:
+        return GrammarCompiler.of(self._processor.tokenizer, self._model.config.vocab_size, sorted(self._ends))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,8 @@ def test_what_does_not_fit_is_refused_before_anything_runs(engine: XComposerEngi
         engine.generate([])
     with pytest.raises(Unsupported, match="'poem' is not known"):
         engine.generate([Request.ask("Hi", task="poem")])  # type: ignore[arg-type]
-    with pytest.raises(Unsupported, match="grammar"):
-        engine.generate([Request.ask("Hi", grammar=Grammar(json_schema={"type": "object"}))])
+    with pytest.raises(PromptInvalid, match="grammar"):
+        engine.generate([Request.ask("Hi", grammar=Grammar(ebnf="root ::= ((("))])
     for options in (["A"], ["A", "A"], ["A", ""]):
         with pytest.raises(PromptInvalid, match="options"):
             engine.choose(Request.ask("Hi"), options)
@@ -227,3 +228,22 @@ def test_a_turn_token_ends_the_answer_and_is_not_said(engine: XComposerEngine, m
     monkeypatch.setattr(XComposerSteps, "step", ending)
     (found,) = gathered(engine.generate([Request.ask("Hi", sampling=Sampling(50))]), 1)
     assert found.finish == "stop" and found.tokens == 2 and "UNUSED" not in found.text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_answer_under_a_schema_parses_beside_free_ones(engine: XComposerEngine, seed: int) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"slot": {"enum": ["A", "B"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["slot", "count"],
+        "additionalProperties": False,
+    }
+    wild = Sampling(120, do_sample=True, temperature=20.0, seed=seed)
+    free = Request.ask("Say anything.", sampling=SHORT)
+    formed = Request.ask("Choose.", sampling=wild, grammar=Grammar(json_schema=schema))
+    lettered = Request.ask("Choose.", sampling=SHORT, grammar=Grammar(ebnf='root ::= "A" | "B"'))
+    answers = gathered(engine.generate([formed, free, lettered]), 3)
+    found = json.loads(answers[0].text)
+    assert found.keys() == {"slot", "count"} and found["slot"] in "AB" and 0 <= found["count"] <= 99
+    assert answers[0].finish == "stop" and answers[2].text in ("A", "B")
+    assert answers[1].text == answer(engine, free)
