@@ -78,7 +78,7 @@ def tune(
     seed: int = typer.Option(0, help="Of the pairs' beginning, the order of samples and dropout."),
     checkpoint_steps: int = typer.Option(50, help="Keep the state each so many steps."),
     gradient_checkpointing: bool = typer.Option(
-        False, "--gradient-checkpointing", help="Far less memory, about a third more time; the weights come out alike."
+        False, "--gradient-checkpointing", help="Less memory, more time; the same weights come out."
     ),
     models: Path | None = typer.Option(
         None, "--models", metavar="DIR", help="The folder of models (default: in the data folder)."
