@@ -233,7 +233,12 @@ class XComposerForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Take in a task adapter by its published names (`model.layers.0.attention.wqkv.lora_web_A.weight`, …).
 
         WeightsUnusable when one of the linears lacks its pair or a pair does not fit; then nothing has changed."""
-        linears = [(path, m) for path, m in self.named_modules() if isinstance(m, PartialLoraLinear)]
+        # A linear that is being taught lies one room deeper, under PEFT's wrapper.
+        linears = [
+            (path.removesuffix(".base_layer"), m)
+            for path, m in self.named_modules()
+            if isinstance(m, PartialLoraLinear)
+        ]
         missing = [
             key
             for path, _ in linears

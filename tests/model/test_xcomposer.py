@@ -277,6 +277,17 @@ def test_peft_teaches_it() -> None:
     assert all("lora_A" in n or "lora_B" in n for n, p in taught.named_parameters() if p.requires_grad)
 
 
+def test_adapters_come_also_after_peft_has_wrapped_the_linears(model: XComposerForConditionalGeneration) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    fresh, ids = tiny_model(), torch.tensor([[3, 4, 5]])
+    weights = {n: p.detach() for n, p in fresh.named_parameters() if "lora_web" in n}
+    fresh.detach_adapter("lora_web")
+    get_peft_model(fresh, LoraConfig(r=2, target_modules=["attention.wqkv", "feed_forward.w2"]))
+    fresh.attach_adapter("lora_web", weights)
+    torch.testing.assert_close(fresh(ids, task="web").logits, model(ids, task="web").logits, **WITHIN)
+
+
 def test_an_adapter_that_lacks_a_tensor_changes_nothing(model: XComposerForConditionalGeneration) -> None:
     fresh = tiny_model()
     weights = {n: p.detach() for n, p in fresh.named_parameters() if "lora_web" in n}
