@@ -28,7 +28,7 @@
         ├── WeightsUnusable            weights missing, damaged, or not the published ones
         │   └── CheckpointInvalid      a checkpoint that was handed over cannot become a model of ours
         ├── ModelMissing               no model of that name in the model folder
-        ├── ModelBusy                  another process works on the model folder (retryable)
+        ├── ModelBusy                  another process works on the model folder, or a model's queue is full (retryable)
         └── DownloadFailed             a model hub could not be reached, or lacks what was asked for (retryable)
 
 Arguments are positional and JSON-simple, and all of them go to `super().__init__`, so that an
