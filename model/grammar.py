@@ -26,6 +26,9 @@ MAX_KEPT: Final = 32
 _FORM: Final = "grammar"
 # As json.dumps writes it, which is how models have seen it most; free white space could go on for ever.
 _JSON_FORM: Final[Any] = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+# Any pieces may spell what must come; otherwise only the library's own choice of them would be let through, which is
+# not how the model would say it.
+_UNFORCED: Final = '%llguidance {"no_forcing": true}\n'
 # About a fifth of a second to compile and 15 ms for a token at most (the library's own figures).
 _LIMITS: Final[dict[str, Any]] = {
     "initial_lexer_fuel": 1_000_000,
@@ -47,7 +50,7 @@ class _Pieces:
         self._byte_ids = {piece[0]: i for i, piece in enumerate(pieces) if piece is not None and len(piece) == 1}
 
     def __call__(self, text: bytes) -> list[int]:
-        """Only asked for tokens that a grammar forces, which nothing here uses: byte by byte will do."""
+        """Asked for pieces of text that a grammar forces, which is switched off: byte by byte will do."""
         return [self._byte_ids[byte] for byte in text if byte in self._byte_ids]
 
 
@@ -82,10 +85,8 @@ class GrammarCompiler:
         text = _source(grammar)
         key = (grammar.json_schema is None, text)
         if key not in self._kept:
-            if grammar.json_schema is None:
-                form = llguidance.LLMatcher.grammar_from_lark(_lark(text))
-            else:
-                form = llguidance.LLMatcher.grammar_from_json_schema(text, overrides=_JSON_FORM)
+            rules = _lark(text) if grammar.json_schema is None else f"start: %json {text}"
+            form = llguidance.LLMatcher.grammar_from_lark(_UNFORCED + rules)
             made = llguidance.LLMatcher(self._tokenizer, form, log_level=0, limits=self._limits)
             made.compute_bitmask()  # only now does it find that a rule never ends
             _check(made)
@@ -142,7 +143,7 @@ def _source(grammar: Grammar) -> str:
     else:
         _bounded(grammar.json_schema)
         try:
-            text = json.dumps(grammar.json_schema, allow_nan=False)
+            text = json.dumps({**grammar.json_schema, "x-guidance": _JSON_FORM}, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused("is no JSON.", "Give a JSON schema.") from error
     if len(text) > MAX_CHARS:

@@ -151,6 +151,19 @@ def test_answers_under_one_grammar_do_not_disturb_each_other(told: Told) -> None
     assert of_second[told.ends].tolist() == [-math.inf] * len(told.ends), "nothing was said yet"
 
 
+def test_any_pieces_may_spell_what_must_come(told: Told) -> None:
+    """Otherwise an answer would be made of pieces that the model would not have chosen."""
+    pieces = token_bytes(told.tokenizer)
+    for grammar in (Grammar(json_schema={"const": "the image"}), Grammar(ebnf='root ::= "\\"the image\\""')):
+        matcher = told.compiler.matcher(grammar)
+        matcher.accept(pieces.index(b'"'))
+        logits = torch.zeros(told.width)
+        matcher.allow(logits)
+        left = [pieces[i] for i in (logits == 0).nonzero().flatten().tolist()]
+        assert sorted(map(bytes, left)) == sorted(p for p in pieces if p and b'the image"'.startswith(p))
+        assert len(left) > 1
+
+
 def test_control_pieces_and_gaps_never_come(told: Told) -> None:
     matcher, logits = told.compiler.matcher(Grammar(json_schema={"type": "string"})), torch.zeros(told.width)
     matcher.allow(logits)

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from interleaf.errors import ModelError, OutOfMemory, PromptInvalid, PromptTooLong, Unsupported
-from model.engine import Grammar, Request, Sampling, gathered
+from model.engine import Engine, Grammar, Request, Sampling, gathered
 from model.engines import open_engine
 from model.prompt import PICTURE, Turn, chat
 from model.xcomposer_engine import XComposerEngine
 from model.xcomposer_steps import MIN_COMMON, XComposerSteps
+from tests.contracts.engine import EngineContract
 from tests.model.test_whole import shelved
 
 SHORT = Sampling(max_new_tokens=7)
@@ -32,6 +33,14 @@ def engine(folder: Path) -> XComposerEngine:
     opened = open_engine(folder)
     assert isinstance(opened, XComposerEngine)
     return opened
+
+
+class TestNativeEngine(EngineContract):
+    """The whole contract, on the native network with random weights."""
+
+    @pytest.fixture
+    def engine(self, folder: Path) -> Engine:
+        return open_engine(folder)
 
 
 def photo(shade: int, width: int = 200) -> Image.Image:
