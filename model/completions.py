@@ -16,12 +16,13 @@ What clients may send, and what becomes of it:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from interleaf.errors import PromptInvalid, Unsupported, shown
+from interleaf.errors import PromptInvalid, PromptTooLong, Unsupported, shown
 from model.config import Task
 from model.data_url import picture_bytes
 from model.engine import MAX_NEW_TOKENS, Grammar, Request, Sampling
@@ -32,6 +33,8 @@ __all__ = ["MAX_PICTURES", "ChatRequest", "parsed", "request_of"]
 MAX_PICTURES: Final = 64
 MAX_MESSAGES: Final = 1_024
 MAX_STOP_CHARS: Final = 1_000
+MAX_CHARS: Final = 4_000_000  # of all words: more than any context holds, and still quickly counted
+MAX_SCHEMA_CHARS: Final = 256 * 1024
 SEEDS: Final = 2**63
 
 # Of accounts, caches and deadlines: no answer depends on them.
@@ -214,6 +217,9 @@ def request_of(asked: ChatRequest, draw_seed: Callable[[], int]) -> Request:
         raise PromptInvalid("messages", "have a system message after the first question.", "Put it first.")
     system = "\n\n".join(text for message in first if (text := _text(message.content)))
     turns, pictures = _turns(words)
+    chars = len(system) + sum(len(part) for turn in turns for part in turn.parts if isinstance(part, str))
+    if chars > MAX_CHARS:
+        raise PromptTooLong("messages", f"have {chars:,} characters of at most {MAX_CHARS:,}.", "Send less.")
     if len(pictures) == 1 and PICTURE in turns[0].parts:
         rest = tuple(part for part in turns[0].parts if not isinstance(part, PicturePlace))
         turns = (Turn("user", rest or ("",)), *turns[1:]) if _says(rest) else turns
@@ -306,5 +312,10 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
 
 def _grammar(form: PlainFormat | SchemaFormat | None) -> Grammar | None:
     if isinstance(form, SchemaFormat):
-        return Grammar(json_schema=form.json_schema.schema_)
+        schema = form.json_schema.schema_
+        if len(json.dumps(schema)) > MAX_SCHEMA_CHARS:
+            raise PromptInvalid(
+                "response_format", f"has a schema of more than {MAX_SCHEMA_CHARS >> 10} KiB.", "Shorten."
+            )
+        return Grammar(json_schema=schema)
     return Grammar(json_schema={"type": "object"}) if form is not None and form.type == "json_object" else None

@@ -23,6 +23,7 @@ from interleaf.errors import OutOfMemory, PromptTooLong, RequestRefused
 from model.engine import Engine, Piece, Request
 from model.prompt import PicturePlace
 from model.server import bound_socket, create_app
+from tests.fake_engine import FakeEngine
 
 KEY = "k-0123456789abcdef"
 
@@ -241,6 +242,35 @@ def test_forms_stops_and_sampling_reach_the_engine(client: openai.OpenAI, engine
     assert raw.headers["x-interleaf-seed"] == "77"
 
 
+HUGE = {"name": "huge", "schema": {"enum": ["x" * 263_000]}}
+
+
+def test_schemas_and_seeds_through_an_engine_that_draws_tokens() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"town": {"enum": ["Ely", "Wells"]}, "towers": {"enum": [1, 2, 3]}},
+        "required": ["town", "towers"],
+        "additionalProperties": False,
+    }
+    form: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    with served(FakeEngine()) as address:
+        ask = client_of(address).chat.completions.create
+        said = [
+            ask(model="tiny", messages=user("Where?"), response_format=form, seed=seed, max_tokens=200)
+            for seed in (1, 1, 2, 3, 4, 5)
+        ]
+        texts = [made.choices[0].message.content or "" for made in said]
+        assert texts[0] == texts[1] and len(set(texts)) > 1
+        for text in texts:
+            value = json.loads(text)
+            assert value["town"] in ("Ely", "Wells") and value["towers"] in (1, 2, 3) and len(value) == 2
+        free = [
+            ask(model="tiny", messages=user("Where?"), seed=seed, max_tokens=20).choices[0].message.content
+            for seed in (1, 1, 2)
+        ]
+        assert free[0] == free[1] != free[2]
+
+
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
@@ -272,6 +302,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
         ({"messages": user([picture()] * 65)}, "messages"),
         ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": HUGE}}, "response_format"),
     ],
 )
 def test_what_is_not_offered_is_refused_by_name(client: openai.OpenAI, fields: dict[str, Any], named: str) -> None:
@@ -326,6 +357,13 @@ def test_errors_have_their_shape_and_status(client: openai.OpenAI, address: str)
     assert httpx.get(f"{address}/v1/none").json()["error"]["code"] == "not_found"
     for path in ("/docs", "/openapi.json", "/redoc"):
         assert httpx.get(address + path).status_code == 404
+
+
+def test_more_words_than_any_context_holds_are_not_even_counted(engine: SayingEngine) -> None:
+    asked = len(engine.asked)
+    with served(engine) as address, pytest.raises(openai.BadRequestError, match="characters") as long:
+        client_of(address).chat.completions.create(model="tiny", messages=user("w" * 4_000_001))
+    assert long.value.code == "context_length_exceeded" and len(engine.asked) == asked
 
 
 def test_a_body_that_is_too_large_is_not_read(address: str) -> None:
