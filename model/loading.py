@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from interleaf.errors import Unsupported, WeightsUnusable
 from model.config import ADAPTERS_OF_TASK, Task
@@ -51,7 +52,7 @@ def load_model(
             output_loading_info=True,
             **placed,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise WeightsUnusable(
             folder.name, f"cannot be loaded ({error}).", "Run: interleaf models verify, then add it again."
         ) from error

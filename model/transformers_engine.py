@@ -1,0 +1,236 @@
+"""Transformers engine: any chat model with eyes that transformers loads, under the engine's contract.
+
+Each family prepares pictures and positions in its own way, so the model's own processor and `generate` do that work;
+which token is taken, and when an answer ends, is decided here, as for the native network.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList
+
+from interleaf.errors import PromptInvalid, PromptTooLong, Unsupported
+from model.decoding import Growing, alike, choose_tokens
+from model.engine import Piece, Request, Seen
+from model.grammar import GrammarCompiler
+from model.memory import memory_translated
+from model.picture import upright_rgb
+from model.prompt import PicturePlace, chat
+from model.sampling import Chooser
+from model.streaming import Words
+from model.video import VideoComposite
+
+__all__ = ["TransformersEngine"]
+
+MAX_REQUESTS: Final = 256
+# Put into a person's words where they spell a control token, so that they stay words.
+_BREAK: Final = "\u200b"
+
+
+class TransformersEngine:
+    """See engine.Engine. `model` and `processor` as AutoModelForImageTextToText and AutoProcessor give them."""
+
+    def __init__(self, model: Any, processor: Any, name: str, fingerprint: str = "") -> None:
+        self._model, self._processor = model, processor
+        self.name, self.fingerprint = name, fingerprint
+        self._lock = threading.Lock()
+        self._tokenizer = getattr(processor, "tokenizer", processor)
+        self._tokenizer.padding_side = "left"
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        listed = model.generation_config.eos_token_id
+        ends = listed if isinstance(listed, list) else [listed]
+        self._ends = frozenset(i for i in (*ends, self._tokenizer.eos_token_id) if i is not None)
+        if not self._ends:
+            raise Unsupported(name, "has no token that ends an answer.", "Set eos_token_id in its generation config.")
+        controls = {str(token) for token in self._tokenizer.added_tokens_decoder.values()}
+        self._controls = sorted((t for t in controls if len(t) > 1), key=lambda t: (-len(t), t))
+
+    @property
+    def context_length(self) -> int:
+        text = self._model.config.get_text_config()
+        return int(getattr(text, "max_position_embeddings", 0) or 2**20)
+
+    def generate(self, requests: Sequence[Request], canceled: Callable[[], bool] = lambda: False) -> Iterator[Piece]:
+        if not 1 <= len(requests) <= MAX_REQUESTS:
+            raise PromptInvalid("requests", f"are {len(requests)}.", f"Give 1 to {MAX_REQUESTS} at a time.")
+        for request in requests:
+            self._check(request)
+        inputs = self._inputs(requests)
+        self._refuse_too_long(inputs, requests)
+        return self._pieces(list(requests), inputs, canceled)
+
+    def choose(self, request: Request, options: Sequence[str]) -> list[float]:
+        if len(options) < 2 or len(set(options)) < len(options) or not all(options):
+            raise PromptInvalid("options", f"are {list(options)!r}.", "Give two or more different ones, none empty.")
+        self._check(request)
+        (base,) = self._rows(self._inputs([request]))
+        whole = self._inputs([replace(request, answer_start=request.answer_start + option) for option in options])
+        rows = self._rows(whole)
+        shared = min(alike(base, row) for row in rows)
+        with self._lock, memory_translated(self.name), torch.no_grad():
+            logits = self._model(**whole).logits.float().log_softmax(-1)  # (B, L, V), padded on the left
+        scores = []
+        for number, row in enumerate(rows):
+            start = logits.shape[1] - len(row)
+            scores.append(sum(float(logits[number, start + i - 1, row[i]]) for i in range(shared, len(row))))
+        return scores
+
+    def count(self, request: Request) -> int:
+        self._check(request)
+        return len(self._rows(self._inputs([request]))[0])
+
+    def close(self) -> None:
+        """Nothing is held but the model."""
+
+    # Inside
+
+    def _pieces(self, requests: list[Request], inputs: Any, canceled: Callable[[], bool]) -> Iterator[Piece]:
+        with self._lock, memory_translated(self.name):
+            growing = [
+                Growing(
+                    i,
+                    request,
+                    Chooser(request.sampling, row),
+                    Words(self._decode, request.stops),
+                    None if request.grammar is None else self._grammars.matcher(request.grammar),
+                    self._ends,
+                )
+                for i, (request, row) in enumerate(zip(requests, self._rows(inputs), strict=True))
+            ]
+            given_up = threading.Event()
+            deciding = _Deciding(growing, min(self._ends), lambda: given_up.is_set() or canceled())
+            worker = threading.Thread(target=self._run, args=(inputs, requests, deciding), daemon=True)
+            worker.start()
+            try:
+                while (piece := deciding.made.get()) is not None:
+                    if isinstance(piece, BaseException):
+                        raise piece
+                    yield piece
+            finally:
+                given_up.set()  # who stops listening stops the model
+                worker.join()
+
+    def _run(self, inputs: Any, requests: list[Request], deciding: _Deciding) -> None:
+        settings = GenerationConfig(
+            max_new_tokens=max(r.sampling.max_new_tokens for r in requests) + 1,
+            do_sample=False,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
+        try:
+            with torch.no_grad():
+                self._model.generate(
+                    **inputs, generation_config=settings, logits_processor=LogitsProcessorList([deciding])
+                )
+            deciding.made.put(None)
+        except Exception as error:  # noqa: BLE001 (raised again in the thread of the caller)
+            deciding.made.put(error)
+
+    def _check(self, request: Request) -> None:
+        if request.task != "base":
+            raise Unsupported("task", f"{request.task!r} is not known to {self.name}.", "Use the task 'base'.")
+        chat(request.turns, system=request.system, answer_start=request.answer_start).with_pictures(
+            len(request.pictures)
+        )
+
+    def _refuse_too_long(self, inputs: Any, requests: Sequence[Request]) -> None:
+        for row, request in zip(self._rows(inputs), requests, strict=True):
+            total = len(row) + request.sampling.max_new_tokens
+            if total > self.context_length:
+                raise PromptTooLong(
+                    "prompt",
+                    f"has {len(row):,} tokens and {request.sampling.max_new_tokens:,} are kept for the answer; "
+                    f"{self.context_length:,} fit in all.",
+                    "Give fewer pictures, less text, or ask for a shorter answer.",
+                )
+
+    def _inputs(self, requests: Sequence[Request]) -> Any:
+        texts = [self._text(request) for request in requests]
+        pictures = [[_pixels(p, f"picture {n}") for n, p in enumerate(r.pictures, 1)] for r in requests]
+        images = pictures if any(pictures) else None
+        inputs = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
+        return inputs.to(self._model.device)
+
+    def _text(self, request: Request) -> str:
+        """The conversation in the model's own template."""
+        messages: list[dict[str, Any]] = []
+        if request.system:
+            messages.append({"role": "system", "content": [{"type": "text", "text": self._words(request.system)}]})
+        places = sum(isinstance(p, PicturePlace) for turn in request.turns for p in turn.parts)
+        for number, turn in enumerate(request.turns):
+            content: list[dict[str, Any]] = []
+            if number == 0 and len(request.pictures) == 1 and not places:
+                content.append({"type": "image"})
+            content += [
+                {"type": "image"} if isinstance(part, PicturePlace) else {"type": "text", "text": self._words(part)}
+                for part in turn.parts
+            ]
+            messages.append({"role": turn.role, "content": content})
+        text: str = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text + self._words(request.answer_start)
+
+    def _words(self, words: str) -> str:
+        """A person's words without control tokens."""
+        for control in self._controls:
+            if control in words:
+                words = words.replace(control, control[0] + _BREAK + control[1:])
+        return words
+
+    def _rows(self, inputs: Any) -> list[list[int]]:
+        """The ids of each row, without padding."""
+        return [
+            row[mask.bool()].tolist() for row, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+        ]
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    @cached_property
+    def _grammars(self) -> GrammarCompiler:
+        size = self._model.get_output_embeddings().weight.shape[0]
+        return GrammarCompiler.of(self._tokenizer, size, sorted(self._ends))
+
+
+class _Deciding:
+    """Sits where transformers asks for changes to the scores, and decides: all but the chosen token are ruled out.
+    Pieces go into `made`; rows that have ended are given an end, which transformers then repeats."""
+
+    def __init__(self, growing: Sequence[Growing], end: int, canceled: Callable[[], bool]) -> None:
+        self._running: list[Growing | None] = list(growing)
+        self._end, self._canceled = end, canceled
+        self.made: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if self._canceled():
+            for i, one in enumerate(self._running):
+                if one is not None:
+                    self.made.put(one.cut_off())
+                    self._running[i] = None
+        rows = [i for i, one in enumerate(self._running) if one is not None]
+        chosen = dict.fromkeys(range(len(self._running)), self._end)
+        going = [one for one in self._running if one is not None]
+        for i, one, token in zip(rows, going, choose_tokens(scores[rows].float(), going), strict=True):
+            piece = one.take(token)
+            chosen[i] = token
+            if piece.finish is not None:
+                chosen[i], self._running[i] = self._end, None
+            self.made.put(piece)
+        decided = torch.full_like(scores, -torch.inf)
+        for i, token in chosen.items():
+            decided[i, token] = 0.0
+        return decided
+
+
+def _pixels(source: Seen, name: str) -> Image.Image:
+    return source.image if isinstance(source, VideoComposite) else upright_rgb(source, name)
