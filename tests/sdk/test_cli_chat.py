@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import openai
@@ -109,11 +110,15 @@ class Screen:
     def __init__(self, terminal: int) -> None:
         self.terminal, self.unread = terminal, ""
 
-    def until(self, words: str) -> str:
-        """Everything up to and with `words`."""
-        end = time.monotonic() + 60
+    def until(self, words: str, again: Callable[[], object] | None = None) -> str:
+        """Everything up to and with `words`. `again` is called every second until they are shown: a signal that comes
+        just before a read begins is only noticed when the read ends."""
+        end, due = time.monotonic() + 60, time.monotonic()
         while words not in self.unread:
             assert time.monotonic() < end, f"{words!r} was not shown: {self.unread!r}"
+            if again is not None and time.monotonic() >= due:
+                again()
+                due = time.monotonic() + 1
             if select.select([self.terminal], [], [], 0.2)[0]:
                 self.unread += os.read(self.terminal, 65_536).decode("utf-8", "replace")
         shown, found, self.unread = self.unread.partition(words)
@@ -143,8 +148,7 @@ def test_ctrl_c_ends_the_answer_and_not_the_chat(folder: Path) -> None:
         os.write(ours, b"short\n")
         screen.until("w0 [31m past=1")  # what was said of the first answer stayed
         screen.until("> ")
-        program.send_signal(signal.SIGINT)
-        screen.until("/exit or Ctrl-D leaves")
+        screen.until("/exit or Ctrl-D leaves", again=lambda: program.send_signal(signal.SIGINT))
         os.write(ours, b"/dance\n")
         screen.until("is no command")
         os.write(ours, b"/exit\n")
