@@ -23,7 +23,8 @@ from tests.model.test_whole import shelved
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal: a job in the background ignores it
 import interleaf.cli.app
 from interleaf import approot
 approot.enter()
