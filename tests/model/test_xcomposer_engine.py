@@ -16,7 +16,7 @@ from model.engine import Engine, Grammar, Request, Sampling, gathered
 from model.engines import open_engine
 from model.prompt import PICTURE, Turn, chat
 from model.xcomposer_engine import XComposerEngine
-from model.xcomposer_steps import MIN_COMMON, XComposerSteps
+from model.xcomposer_steps import MIN_COMMON, PreparedPrompt, XComposerSteps, common_length
 from tests.contracts.engine import EngineContract
 from tests.model.test_whole import shelved
 
@@ -256,3 +256,15 @@ def test_an_answer_under_a_schema_parses_beside_free_ones(engine: XComposerEngin
     assert found.keys() == {"slot", "count"} and found["slot"] in "AB" and 0 <= found["count"] <= 99
     assert answers[0].finish == "stop" and answers[2].text in ("A", "B")
     assert answers[1].text == answer(engine, free)
+
+
+def test_other_pictures_are_no_common_beginning(engine: XComposerEngine) -> None:
+    """Placeholders of two pictures of one size are alike; what they stand for is not."""
+    placeholder, one, other = engine._model.config.image_token_id, torch.zeros(40, 64), torch.ones(40, 64)
+    ids = (1, 3, 4, *[placeholder] * 40, *range(5, 50))
+
+    def prompt(features: torch.Tensor, last: int) -> PreparedPrompt:
+        return PreparedPrompt((*ids, last), (features,), "base", 120)
+
+    assert common_length([prompt(one, 60), prompt(one, 61)], engine._model) == len(ids)
+    assert common_length([prompt(one, 60), prompt(other, 61)], engine._model) == 0
