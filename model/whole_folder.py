@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from interleaf.errors import OutputUnwritable
+from interleaf.whole_file import sync_folder
 
 __all__ = ["clear_leftovers", "need_room", "whole_folder"]
 
@@ -45,7 +45,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         try:
             yield aside
             for folder in [*(path for path in aside.rglob("*") if path.is_dir()), aside]:
-                _sync(folder)
+                sync_folder(folder)
             _take_place(aside, target)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
@@ -89,23 +89,11 @@ def _take_place(aside: Path, target: Path) -> None:
         old = target.parent / f".{target.name}{_OLD}"
         target.rename(old)
         aside.rename(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
         shutil.rmtree(old)
     else:
         aside.rename(target)
-        _sync(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make names last through a power cut, where the system can (Windows cannot open a folder)."""
-    flags = getattr(os, "O_DIRECTORY", None)
-    if flags is None:
-        return
-    handle = os.open(folder, os.O_RDONLY | flags)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(target.parent)
 
 
 def _gigabytes(nbytes: int) -> str:

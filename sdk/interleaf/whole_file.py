@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interleaf.errors import OutputUnwritable
 
-__all__ = ["write_whole"]
+__all__ = ["sync_folder", "write_whole"]
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name another output folder.",
@@ -46,7 +46,7 @@ def write_whole(path: Path, content: bytes) -> Path:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})."
         remedy = _REMEDIES.get(error.errno or 0, "Name another output folder.")
@@ -54,8 +54,8 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where the system can (Windows cannot open a folder)."""
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut, where the system can (Windows cannot open a folder)."""
     flags = getattr(os, "O_DIRECTORY", None)
     if flags is None:
         return

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from interleaf.cli.opened_engine import WeightsOption, model_folder, opened_engine
+from interleaf.cli.model_choice import MODELS, model_folder
+from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 if TYPE_CHECKING:
     from model.conversation import Conversation
@@ -49,9 +50,7 @@ def chat(
     seed: int = typer.Option(0, min=0, help="The same seed gives the same answers."),
     weights: WeightsOption = typer.Option(WeightsOption.kept, help="Numbers of the weights in memory."),
     device: str | None = typer.Option(None, help="Such as cpu or cuda:0 (default: the best there is)."),
-    models: Path | None = typer.Option(
-        None, "--models", metavar="DIR", help="The folder of models (default: in the data folder)."
-    ),
+    models: Path | None = MODELS,
 ) -> None:
     """Talk with a model about pictures and videos, over several turns."""
     folder = model_folder(model, models)

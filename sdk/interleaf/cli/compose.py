@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from interleaf.cli.stage_display import stage_display
 
 if TYPE_CHECKING:
     from interleaf.composer import ComposedArticle
@@ -25,8 +25,6 @@ Examples:
 
   interleaf compose --resume RUN --approve --out out/
 """
-
-STAGES = ("read", "plan", "draft", "review", "spot", "caption", "retrieve", "choose", "assemble", "render")
 
 
 def compose(
@@ -93,7 +91,7 @@ def compose(
         _check_formats(wanted_formats, asked.theme)
         _check_writable(out)
         events = composer.stream_from(asked, base, run_id)
-    with _shown(quiet or as_json) as show:
+    with stage_display(quiet or as_json) as show:
         asks = None
         for event in events:
             show(event)
@@ -205,53 +203,6 @@ def _check_writable(out: Path) -> None:
         for folder in missing:
             if folder.is_dir():
                 folder.rmdir()
-
-
-@contextmanager
-def _shown(silent: bool) -> Iterator[Any]:
-    """A display of the stages on standard error; a function that takes events."""
-    if silent:
-        yield lambda event: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.text import Text
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-
-        def plain(event: Event) -> None:
-            if event.kind == "stage_finished" or (event.kind == "run_started"):
-                console.print(Text(f"{event.stage or event.run_id}: {event.message or 'done'}"))
-
-        yield plain
-        return
-    with Progress(
-        SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description:<9}"),
-        BarColumn(bar_width=24),
-        TextColumn("[dim]{task.fields[note]}", markup=True),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        rows: dict[str, Any] = {}
-
-        def live(event: Event) -> None:
-            if event.kind == "run_started":
-                progress.console.print(Text(f"run {event.run_id} {event.message}", style="dim"))
-            if event.stage is None:
-                return
-            if event.stage not in rows:
-                rows[event.stage] = progress.add_task(event.stage, total=1.0, note="")
-            note = event.message.replace("[", "\\[")
-            if event.kind == "progress":
-                done = max(event.share_done or 0.0, progress.tasks[rows[event.stage]].completed)
-                progress.update(rows[event.stage], completed=done, note=note)
-            elif event.kind == "stage_finished" and event.stage != "draft":
-                row = progress.tasks[rows[event.stage]]
-                progress.update(rows[event.stage], completed=1.0, note=note or row.fields["note"])
-
-        yield live
 
 
 def _write(piece: ComposedArticle, out: Path, formats: tuple[str, ...], show: Any) -> list[Path]:

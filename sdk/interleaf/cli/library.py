@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import typer
 
+from interleaf.cli.ingest_report import report_record, tell_report
+from interleaf.cli.picture_table import picture_record, picture_table
+from interleaf.cli.printing import console, json_line, say, say_some
+from interleaf.cli.progress_bar import stage_bar
+
 if TYPE_CHECKING:
-    from interleaf.schema import Picture, PictureFilter
-    from workers.shelf import IngestReport, PictureLibrary
+    from interleaf.schema import PictureFilter
+    from workers.shelf import PictureLibrary
 
 __all__ = ["app"]
 
-MAX_SHOWN: Final = 20
-ID_CHARS: Final = 12
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,7 +77,7 @@ def add(
     stated = {"author": author, "licence": licence, "source_url": source_url}
     given = {key: value for key, value in stated.items() if value}
     with _opened(library, create=True) as shelf:
-        with _bar("adding pictures", quiet) as show:
+        with stage_bar("adding pictures", quiet) as show:
             report = shelf.add(
                 paths,
                 collection,
@@ -84,12 +86,12 @@ def add(
                 on_progress=lambda p: show(p.done, p.total),
             )
         if encode and (report.added or report.described):
-            with _bar("encoding words", quiet) as show:
+            with stage_bar("encoding words", quiet) as show:
                 shelf.refresh(on_progress=show)
         if as_json:
-            typer.echo(_json(_report(report)))
+            typer.echo(json_line(report_record(report)))
         else:
-            _tell_report(report, shelf.count(_filter((report.collection,), "any", 1, 1)))
+            tell_report(report, shelf.count(_filter((report.collection,), "any", 1, 1)))
     taken = report.added or report.already_there or report.duplicates
     if not taken:
         raise typer.Exit(2)
@@ -113,12 +115,12 @@ def list_(
         where = _filter(tuple(collection), licence, min_width, min_height)
         pictures = shelf.list(where, limit, _whole_id(shelf, after) if after else None)
         if as_json:
-            found = {"pictures": [_record(shelf, p) for p in pictures], "total": shelf.count(where)}
-            typer.echo(_json({**found, "collections": shelf.collections()}))
+            found = {"pictures": [picture_record(shelf, p) for p in pictures], "total": shelf.count(where)}
+            typer.echo(json_line({**found, "collections": shelf.collections()}))
             return
-        _table([(p, None) for p in pictures], "no pictures")
+        picture_table([(p, None) for p in pictures], "no pictures")
         names = ", ".join(f"{name} ({count:,})" for name, count in shelf.collections().items())
-        _say(f"{len(pictures):,} of {shelf.count(where):,} pictures · collections: {names or 'none'}")
+        say(f"{len(pictures):,} of {shelf.count(where):,} pictures · collections: {names or 'none'}")
 
 
 @app.command(epilog="Example: interleaf library show 3f9a2c")
@@ -133,9 +135,9 @@ def show(
 
     with _opened(library) as shelf:
         found = shelf.picture(_whole_id(shelf, picture))
-        record = _record(shelf, found) | {"file": str(shelf.pixels_path(found.id))}
+        record = picture_record(shelf, found) | {"file": str(shelf.pixels_path(found.id))}
     if as_json:
-        typer.echo(_json(record))
+        typer.echo(json_line(record))
         return
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)
@@ -144,7 +146,7 @@ def show(
         if value not in (None, "", []):
             shown = ", ".join(value) if isinstance(value, list) else str(value)
             table.add_row(Text(key.replace("_", " "), style="dim"), Text(shown))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(
@@ -187,10 +189,10 @@ def search(
             query = PictureQuery(text=text)
         hits = shelf.search([query], k, where)[0]
         if as_json:
-            found = [{**_record(shelf, h.picture), "score": h.score} for h in hits]
-            typer.echo(_json({"hits": found}))
+            found = [{**picture_record(shelf, h.picture), "score": h.score} for h in hits]
+            typer.echo(json_line({"hits": found}))
             return
-    _table([(hit.picture, hit.score) for hit in hits], "nothing found")
+    picture_table([(hit.picture, hit.score) for hit in hits], "nothing found")
 
 
 @app.command(epilog="Example: interleaf library remove 3f9a2c 81bb04 --yes")
@@ -205,14 +207,14 @@ def remove(
     with _opened(library) as shelf:
         ids = list(dict.fromkeys(_whole_id(shelf, written) for written in pictures))
         if not yes:
-            _table([(shelf.picture(picture_id), None) for picture_id in ids], "")
+            picture_table([(shelf.picture(picture_id), None) for picture_id in ids], "")
             typer.confirm(f"Remove {len(ids)} from {collection or 'the library'}?", abort=True, err=True)
         gone = shelf.remove(ids, collection)
     if as_json:
-        typer.echo(_json({"removed": list(gone), "left_collection": collection}))
+        typer.echo(json_line({"removed": list(gone), "left_collection": collection}))
     else:
         kept = f" · {len(ids) - len(gone)} stay in other collections" if len(gone) < len(ids) else ""
-        _say(f"{len(gone)} removed from the library{kept}")
+        say(f"{len(gone)} removed from the library{kept}")
 
 
 @app.command(epilog="Exit codes: 0 nothing is wrong, or it was put right · 1 something is wrong.")
@@ -228,18 +230,15 @@ def verify(
     quiet: bool = _QUIET,
 ) -> None:
     """Read every stored file and index and hold it against the catalog."""
-    with _opened(library) as shelf, _bar("verifying", quiet) as show_bar:
+    with _opened(library) as shelf, stage_bar("verifying", quiet) as show_bar:
         report = shelf.verify(repair, on_progress=lambda p: show_bar(p.done, p.total))
     if as_json:
         problems = [problem._asdict() for problem in report.problems]
-        typer.echo(_json({"pictures": report.pictures, "problems": problems, "repaired": report.repaired}))
+        typer.echo(json_line({"pictures": report.pictures, "problems": problems, "repaired": report.repaired}))
     else:
-        for problem in report.problems[:MAX_SHOWN]:
-            _say(f"{problem.name}: {problem.what}", "yellow")
-        if len(report.problems) > MAX_SHOWN:
-            _say(f"and {len(report.problems) - MAX_SHOWN} more (--json lists all)", "yellow")
+        say_some([f"{problem.name}: {problem.what}" for problem in report.problems], "yellow")
         verdict = "nothing is wrong" if not report.problems else f"{len(report.problems)} problems"
-        _say(f"{report.pictures:,} pictures, {verdict}{', put right' if report.repaired else ''}")
+        say(f"{report.pictures:,} pictures, {verdict}{', put right' if report.repaired else ''}")
     if not report.ok:
         raise typer.Exit(1)
 
@@ -296,90 +295,3 @@ def _like(shelf: PictureLibrary, like: str) -> str:
     if re.fullmatch(r"[0-9a-f]{4,64}", like.lower()) and not Path(like).exists():
         return _whole_id(shelf, like)
     return shelf.id_of_file(Path(like))
-
-
-def _record(shelf: PictureLibrary, picture: Picture) -> dict[str, Any]:
-    record: dict[str, Any] = picture.model_dump(mode="json", exclude={"collection"})
-    return {**record, "collections": list(shelf.collections_of(picture.id))}
-
-
-def _report(report: IngestReport) -> dict[str, Any]:
-    return {
-        "collection": report.collection,
-        "added": list(report.added),
-        "already_there": list(report.already_there),
-        "described": list(report.described),
-        "duplicates": [d._asdict() for d in report.duplicates],
-        "refused": [r._asdict() for r in report.refused],
-        "notes": [n._asdict() for n in report.notes],
-        "ignored_files": report.ignored_files,
-    }
-
-
-def _tell_report(report: IngestReport, in_collection: int) -> None:
-    for kind, style, lines in (
-        ("refused", "red", [f"{name}: {reason}" for name, reason in report.refused]),
-        ("note", "yellow", [f"{name}: {message}" for name, message in report.notes]),
-        ("duplicate", "dim", [f"{name} shows the same as {of[:ID_CHARS]}" for name, of, _ in report.duplicates]),
-    ):
-        for line in lines[:MAX_SHOWN]:
-            _say(f"{kind}  {line}", style)
-        if len(lines) > MAX_SHOWN:
-            _say(f"{kind}  and {len(lines) - MAX_SHOWN:,} more (--json lists all)", style)
-    counts = [
-        (len(report.added), "added"),
-        (len(report.already_there), "already there"),
-        (len(report.described), "described anew"),
-        (len(report.duplicates), "duplicates left out"),
-        (len(report.refused), "refused"),
-        (report.ignored_files, "other files passed over"),
-    ]
-    said = " · ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing to add was found"
-    _say(f"{said} · {report.collection} has {in_collection:,} pictures")
-
-
-def _table(rows: list[tuple[Picture, float | None]], when_empty: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        _say(when_empty)
-        return
-    scored = rows[0][1] is not None
-    table = Table(*(["score"] if scored else []), "id", "size", "caption", "licence", "author")
-    for picture, score in rows:
-        caption = picture.caption or picture.alt or picture.name
-        cells = [f"{score:.3f}"] if score is not None else []
-        cells += [picture.id[:ID_CHARS], f"{picture.width_px}×{picture.height_px}", caption[:300]]
-        table.add_row(*(Text(cell) for cell in [*cells, picture.licence or "", picture.author or ""]))
-    _console().print(table)
-
-
-@contextmanager
-def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _say(line: str, style: str = "") -> None:
-    """A line of text as it is: a file name may hold square brackets."""
-    from rich.text import Text
-
-    _console().print(Text(line, style=style), soft_wrap=True)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 import interleaf.cli.serve as serve_command
+from interleaf.cli.model_choice import MODELS, torch_dtype
+from interleaf.cli.printing import console, json_line, say, say_some
+from interleaf.cli.progress_bar import Sum, progress_bar
 
 if TYPE_CHECKING:
-    import torch
-
     from model.manifest import Manifest
     from model.shelf import ModelShelf, ShelvedModel
 
 __all__ = ["app"]
 
-MAX_SHOWN: Final = 20
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +26,6 @@ app = typer.Typer(
     epilog="Start here: interleaf models add internlm-xcomposer2d5-7b/     then: interleaf models list",
 )
 
-_MODELS = typer.Option(None, "--models", metavar="DIR", help="The folder of models (default: in the data folder).")
 _JSON = typer.Option(False, "--json", help="One JSON object on standard output, for machines.")
 _QUIET = typer.Option(False, "--quiet", "-q", help="No progress bar.")
 
@@ -82,43 +78,43 @@ def add(
     download: bool = typer.Option(False, "--download", help="Fetch it from the hub, if it is not here."),
     revision: str | None = typer.Option(None, help="A branch, tag or commit of the hub."),
     replace: bool = _REPLACE,
-    models: Path | None = _MODELS,
+    models: Path | None = MODELS,
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
     """Check a checkpoint, convert it to safetensors and keep it."""
-    with _bar(quiet) as show:
+    with progress_bar(quiet) as show:
         shelf, downloads = _shelf(models)
         added = shelf.add(
             source,
             name,
             merge=merge.value,
-            dtype=_torch_dtype(dtype),
+            dtype=torch_dtype(dtype.value),
             replace=replace,
             download=download or downloads,
             revision=revision,
             on_progress=show,
         )
     if as_json:
-        typer.echo(_json(_record(added)))
+        typer.echo(json_line(_record(added)))
         return
     if added.manifest is not None:
-        _say(f"{added.name}: {_described(added.manifest)}")
-    _say(str(added.folder), "dim")
+        say(f"{added.name}: {_described(added.manifest)}")
+    say(str(added.folder), "dim")
 
 
 @app.command("list", epilog="Example: interleaf models list --json")
-def list_(models: Path | None = _MODELS, as_json: bool = _JSON) -> None:
+def list_(models: Path | None = MODELS, as_json: bool = _JSON) -> None:
     """List the models."""
     from rich.table import Table
     from rich.text import Text
 
     found = _shelf(models)[0].list()
     if as_json:
-        typer.echo(_json({"models": [_record(model) for model in found]}))
+        typer.echo(json_line({"models": [_record(model) for model in found]}))
         return
     if not found:
-        _say("no models yet; add one: interleaf models add DIR")
+        say("no models yet; add one: interleaf models add DIR")
         return
     table = Table("name", "family", "kind", "size", "tasks", "source")
     for model in found:
@@ -129,7 +125,7 @@ def list_(models: Path | None = _MODELS, as_json: bool = _JSON) -> None:
             else [model.name, "?", "", "", "", model.problem]
         )
         table.add_row(*(Text(cell) for cell in cells))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(
@@ -145,7 +141,7 @@ Exit codes: 0 nothing is wrong · 1 something is wrong · 2 no model of that nam
 )
 def verify(
     names: list[str] = typer.Argument(None, metavar="[NAME]...", help="Models (default: all)."),
-    models: Path | None = _MODELS,
+    models: Path | None = MODELS,
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
@@ -156,16 +152,16 @@ def verify(
     wrong: dict[str, list[dict[str, str]]] = {}
     for name in names or [model.name for model in shelf.list()]:
         folder = shelf.path(name)
-        with _bar(quiet) as show:
+        with progress_bar(quiet) as show:
             total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-            done = _Sum(show, f"verifying {name}", total)
+            done = Sum(show, f"verifying {name}", total)
             try:
                 wrong[name] = [{"file": p.file, "what": p.what} for p in shelf.verify(name, done.add)]
             except InterleafError as error:
                 wrong[name] = [{"file": "", "what": error.message}]
     bad = any(wrong.values())
     if as_json:
-        typer.echo(_json({"models": wrong, "ok": not bad}))
+        typer.echo(json_line({"models": wrong, "ok": not bad}))
     else:
         _tell_problems(wrong)
     if bad:
@@ -193,22 +189,24 @@ def convert(
     quiet: bool = _QUIET,
 ) -> None:
     """Convert a checkpoint into a folder of your own; `add` does the same into the folder of models."""
-    with _bar(quiet) as show:
+    with progress_bar(quiet) as show:
         _enter()
         from model.conversion import convert as make
 
-        made = make(source, target, merge=merge.value, dtype=_torch_dtype(dtype), replace=replace, on_progress=show)
+        made = make(
+            source, target, merge=merge.value, dtype=torch_dtype(dtype.value), replace=replace, on_progress=show
+        )
     if as_json:
-        typer.echo(_json({"folder": str(target), **made.model_dump(mode="json")}))
+        typer.echo(json_line({"folder": str(target), **made.model_dump(mode="json")}))
     else:
-        _say(f"{target}: {_described(made)}")
+        say(f"{target}: {_described(made)}")
 
 
 @app.command(epilog="Example: interleaf models remove xc25 --yes")
 def remove(
     names: list[str] = typer.Argument(..., metavar="NAME..."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
-    models: Path | None = _MODELS,
+    models: Path | None = MODELS,
     as_json: bool = _JSON,
 ) -> None:
     """Remove models, and what interrupted downloads of them left. The checkpoints they were made of stay."""
@@ -217,26 +215,15 @@ def remove(
         typer.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
     freed = {name: shelf.remove(name) for name in dict.fromkeys(names)}
     if as_json:
-        typer.echo(_json({"removed": list(freed), "freed_bytes": sum(freed.values())}))
+        typer.echo(json_line({"removed": list(freed), "freed_bytes": sum(freed.values())}))
     else:
-        _say(f"{', '.join(freed)} removed · {_size(sum(freed.values()))} freed")
+        say(f"{', '.join(freed)} removed · {_size(sum(freed.values()))} freed")
 
 
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 
 
 # Inside
-
-
-class _Sum:
-    """Adds up pieces of a stage and shows the sum."""
-
-    def __init__(self, show: Callable[[str, int, int], None], stage: str, total: int) -> None:
-        self.done, self.total, self.stage, self.show = 0, total, stage, show
-
-    def add(self, count: int) -> None:
-        self.done += count
-        self.show(self.stage, self.done, self.total)
 
 
 def _enter() -> None:
@@ -252,14 +239,6 @@ def _shelf(folder: Path | None) -> tuple[ModelShelf, bool]:
     from workers.settings import settings
 
     return ModelShelf(folder.absolute() if folder else settings().models_dir), settings().downloads
-
-
-def _torch_dtype(option: DtypeOption) -> torch.dtype | None:
-    if option is DtypeOption.kept:
-        return None
-    import torch
-
-    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[option.value]
 
 
 def _described(made: Manifest) -> str:
@@ -289,50 +268,12 @@ def _record(model: ShelvedModel) -> dict[str, Any]:
 
 def _tell_problems(wrong: dict[str, list[dict[str, str]]]) -> None:
     if not wrong:
-        _say("no models yet; add one: interleaf models add DIR")
+        say("no models yet; add one: interleaf models add DIR")
     for name, problems in wrong.items():
-        for problem in problems[:MAX_SHOWN]:
-            _say(f"{name}: {problem['file']}{': ' if problem['file'] else ''}{problem['what']}", "yellow")
-        if len(problems) > MAX_SHOWN:
-            _say(f"{name}: and {len(problems) - MAX_SHOWN:,} more (--json lists all)", "yellow")
-        _say(f"{name}: {f'{len(problems):,} problems' if problems else 'nothing is wrong'}")
-
-
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, a new one for each stage; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage)
-            progress.update(tasks[stage], completed=done, total=total)
-
-        yield show
+        lines = [f"{problem['file']}{': ' if problem['file'] else ''}{problem['what']}" for problem in problems]
+        say_some(lines, "yellow", before=f"{name}: ")
+        say(f"{name}: {f'{len(problems):,} problems' if problems else 'nothing is wrong'}")
 
 
 def _size(nbytes: int) -> str:
     return f"{nbytes / 10**9:.2f} GB" if nbytes >= 10**9 else f"{nbytes / 10**6:.1f} MB"
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _say(line: str, style: str = "") -> None:
-    """A line of text as it is: a name may hold square brackets."""
-    from rich.text import Text
-
-    _console().print(Text(line, style=style), soft_wrap=True)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

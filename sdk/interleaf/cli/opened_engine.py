@@ -1,4 +1,4 @@
-"""Opened engine: the model that a command was given by name or folder, opened for as long as it is needed."""
+"""Opened engine: the engine of a model, for as long as a command needs it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,13 @@ if TYPE_CHECKING:
     from model.engine import Engine
     from model.weight_only import WeightBits
 
-__all__ = ["WeightsOption", "model_folder", "opened_engine"]
+__all__ = ["WeightsOption", "opened_engine"]
 
 
 class WeightsOption(StrEnum):
     kept = "kept"
     int8 = "int8"
     int4 = "int4"
-
-
-def model_folder(model: str, models: Path | None) -> Path:
-    """The folder of a model: a name of the shelf at `models` (None: that of the settings), or a folder's path."""
-    from interleaf import approot
-    from interleaf.errors import ModelMissing
-
-    approot.enter()
-    from model.shelf import ModelShelf
-    from workers.settings import settings
-
-    try:
-        return ModelShelf(models.absolute() if models else settings().models_dir).path(model)
-    except ModelMissing:
-        folder = Path(model).expanduser()
-        if not folder.is_dir():
-            raise
-        return folder.absolute()
 
 
 @contextmanager

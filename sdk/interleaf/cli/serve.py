@@ -7,7 +7,8 @@ from typing import Final
 
 import typer
 
-from interleaf.cli.opened_engine import WeightsOption, model_folder, opened_engine
+from interleaf.cli.model_choice import MODELS, model_folder
+from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 __all__ = ["EPILOG", "serve"]
 
@@ -34,9 +35,7 @@ def serve(
     queue: int = typer.Option(16, min=1, max=1_024, help="Requests answered or waiting at a time."),
     weights: WeightsOption = typer.Option(WeightsOption.kept, help="Numbers of the weights in memory."),
     device: str | None = typer.Option(None, help="Such as cpu or cuda:0 (default: the best there is)."),
-    models: Path | None = typer.Option(
-        None, "--models", metavar="DIR", help="The folder of models (default: in the data folder)."
-    ),
+    models: Path | None = MODELS,
 ) -> None:
     """Answer OpenAI-compatible clients: chat, streaming, pictures, JSON schemas. One model, this machine."""
     folder = model_folder(model, models)

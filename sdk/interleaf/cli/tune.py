@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-if TYPE_CHECKING:
-    import torch
+from interleaf.cli.model_choice import MODELS, model_folder, torch_dtype
+from interleaf.cli.printing import json_line, say, say_some
+from interleaf.cli.progress_bar import progress_bar
 
+if TYPE_CHECKING:
     from model.teaching import Taught
 
 __all__ = ["EPILOG", "tune"]
 
-MAX_SHOWN: Final = 20
 CANCELED: Final = 130
 
 EPILOG = """
@@ -80,9 +78,7 @@ def tune(
     gradient_checkpointing: bool = typer.Option(
         False, "--gradient-checkpointing", help="Less memory, more time; the same weights come out."
     ),
-    models: Path | None = typer.Option(
-        None, "--models", metavar="DIR", help="The folder of models (default: in the data folder)."
-    ),
+    models: Path | None = MODELS,
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output, for machines."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
 ) -> None:
@@ -108,22 +104,22 @@ def tune(
         gradient_checkpointing=gradient_checkpointing,
     )
     _refuse_bad_set(data)  # before a model of many gigabytes is loaded
-    folder = _folder(model, models)
+    folder = model_folder(model, models)
     from model.loading import load_model
     from model.processor import XComposerProcessor
 
     processor = XComposerProcessor.from_folder(folder)
-    network = load_model(folder, tasks=(settings.task,), dtype=_torch_dtype(dtype), device=device or _device())
+    network = load_model(folder, tasks=(settings.task,), dtype=torch_dtype(dtype.value), device=device or _device())
     try:
-        with _bar(quiet) as show:
+        with progress_bar(quiet, counted=True) as show:
             taught = teach(
                 network, processor, data, out.absolute(), settings, resume=resume, base=folder.name, on_progress=show
             )
     except KeyboardInterrupt:
-        _say("interrupted; the same command with --resume goes on from the last checkpoint", "yellow", error=True)
+        say("interrupted; the same command with --resume goes on from the last checkpoint", "yellow", error=True)
         raise typer.Exit(CANCELED) from None
     if as_json:
-        typer.echo(json.dumps(_record(taught), ensure_ascii=False))
+        typer.echo(json_line(_record(taught)))
     else:
         _tell(taught)
 
@@ -135,26 +131,6 @@ def _refuse_bad_set(data: Path) -> None:
     from model.teaching_set import read_teaching_set
 
     read_teaching_set(data)
-
-
-def _folder(model: str, models: Path | None) -> Path:
-    """A model of the shelf by its name, or a converted model's own folder."""
-    from model.manifest import MANIFEST
-    from model.shelf import ModelShelf
-    from workers.settings import settings
-
-    own = Path(model).expanduser()
-    if (own / MANIFEST).is_file():
-        return own.resolve()
-    return ModelShelf(models.absolute() if models else settings().models_dir).path(model)
-
-
-def _torch_dtype(option: DtypeOption) -> torch.dtype | None:
-    if option is DtypeOption.kept:
-        return None
-    import torch
-
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[option.value]
 
 
 def _device() -> str | None:
@@ -180,39 +156,9 @@ def _record(taught: Taught) -> dict[str, Any]:
 def _tell(taught: Taught) -> None:
     from model.loss_curve import CURVE_PICTURE
 
-    for line in taught.skipped[:MAX_SHOWN]:
-        _say(f"left out: {line}", "yellow")
-    if len(taught.skipped) > MAX_SHOWN:
-        _say(f"and {len(taught.skipped) - MAX_SHOWN:,} more (--json lists all)", "yellow")
+    say_some(taught.skipped, "yellow", before="left out: ")
     first, last = taught.losses
     left_out = f" · {len(taught.skipped):,} samples left out" if taught.skipped else ""
-    _say(f"{taught.steps:,} steps · loss {first:.4f} at first, {last:.4f} at last{left_out}")
-    _say(f"adapter: {taught.folder}")
-    _say(str(taught.folder / CURVE_PICTURE), "dim")
-
-
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, a new one for each stage; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage)
-            progress.update(tasks[stage], completed=done, total=total)
-
-        yield show
-
-
-def _say(line: str, style: str = "", error: bool = False) -> None:
-    """A line of text as it is: a name may hold square brackets."""
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(highlight=False, stderr=error).print(Text(line, style=style), soft_wrap=True)
+    say(f"{taught.steps:,} steps · loss {first:.4f} at first, {last:.4f} at last{left_out}")
+    say(f"adapter: {taught.folder}")
+    say(str(taught.folder / CURVE_PICTURE), "dim")
