@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from interleaf.errors import InterleafError, PromptTooLong, RequestRefused
 
-__all__ = ["CompletionAnswer", "error_body", "models_body", "status_of", "usage_of"]
+__all__ = ["CompletionAnswer", "error_body", "error_of", "models_body", "status_of", "usage_of"]
 
 # Their code where they have one; clients look at it.
 _CODES: Final = {"prompt_too_long": "context_length_exceeded", "picture_unreadable": "invalid_image_url"}
@@ -79,3 +79,9 @@ def error_body(status: int, message: str, code: str, param: str | None = None) -
     """Their shape of an error."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": _CODES.get(code, code)}}
+
+
+def error_of(error: InterleafError) -> dict[str, Any]:
+    """An error of ours in their shape; `param` names what a client must change."""
+    param = error.thing if isinstance(error, RequestRefused) else None
+    return error_body(status_of(error), error.message, error.code, param)

@@ -1,7 +1,7 @@
 """Conversation: what a person and a model have said to each other so far, and the pictures in it.
 
 Pictures stand as the published chats had them: a single one of the first question before everything, several numbered
-through all questions (`Image1 …; Image2 …; question`).
+through all questions (`Image1 …; Image2 …; question`). A question about one video says that it is about its frames.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from model.config import Task
 from model.engine import Request, Sampling, Seen
-from model.prompt import Turn, numbered_pictures
+from model.prompt import Turn, numbered_pictures, video_question
+from model.video import VideoComposite
 
 __all__ = ["Conversation"]
 
@@ -21,6 +22,12 @@ class _Exchange:
     words: str
     pictures: tuple[Seen, ...]
     answer: str
+
+    @property
+    def question(self) -> str:
+        """The words as the model is asked them."""
+        of_video = len(self.pictures) == 1 and isinstance(self.pictures[0], VideoComposite)
+        return video_question(self.words) if of_video else self.words
 
 
 class Conversation:
@@ -49,10 +56,8 @@ class Conversation:
         number = 1
         for exchange in exchanges:
             count = len(exchange.pictures)
-            numbered = count and not alone
-            turns.append(
-                Turn("user", numbered_pictures(count, exchange.words, number) if numbered else (exchange.words,))
-            )
+            asked = exchange.question
+            turns.append(Turn("user", numbered_pictures(count, asked, number) if count and not alone else (asked,)))
             turns.append(Turn("assistant", (exchange.answer,)))
             number += count
         return Request(

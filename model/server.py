@@ -2,20 +2,18 @@
 
 `POST /v1/chat/completions` (whole or as server-sent events), `GET /v1/models`, `GET /health`. One request at a time
 goes through the engine, a bounded number waits, and an answer whose client went away stops at its next token. FastAPI
-and uvicorn are touched here alone (and Starlette's types in model/request_guard.py).
+and uvicorn are touched here alone, Starlette's types in the route (model/completion_route.py) and the guard too.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import json
 import logging
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -24,15 +22,13 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from interleaf.errors import InterleafError, ModelError, ModelMissing, RequestRefused, shown
-from model.completion_answer import CompletionAnswer, error_body, models_body, status_of, usage_of
-from model.completions import SEEDS, ChatRequest, parsed, request_of
-from model.engine import Engine, Piece
-from model.engine import Request as Asked
+from interleaf.errors import InterleafError, ModelError, RequestRefused
+from model.completion_answer import error_body, error_of, models_body, status_of
+from model.completion_request import SEEDS
+from model.completion_route import CompletionRoute, check_model
+from model.engine import Engine
 from model.engine_queue import EngineQueue
 from model.request_guard import RequestGuard
 
@@ -55,13 +51,15 @@ def create_app(
     api_key: str | None = None,
     queue_places: int = QUEUE_PLACES,
     max_body_bytes: int = MAX_BODY_BYTES,
+    body_timeout_s: float = BODY_TIMEOUT_S,
     draw_seed: Callable[[], int] = lambda: secrets.randbelow(SEEDS),
     clock_s: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The server as an ASGI application. It does not close the engine.
 
     `model_name`: what clients ask for; `api_key`: None for this machine's programs alone, at least 16 characters;
-    `queue_places`: requests answered or waiting at a time. RequestRefused for a key that is too short."""
+    `queue_places`: requests answered or waiting at a time; `body_timeout_s`: how long a body may take to come, since it
+    holds a place meanwhile. RequestRefused for a key that is too short."""
     if api_key is not None and len(api_key) < MIN_KEY_CHARS:
         raise RequestRefused("api_key", f"has less than {MIN_KEY_CHARS} characters.", "Give a longer, random one.")
     queue = EngineQueue(engine, queue_places)
@@ -95,11 +93,11 @@ def create_app(
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:
-        _check_model(name, model_name)
+        check_model(name, model_name)
         found: dict[str, Any] = models_body(model_name, started_s)["data"][0]
         return found
 
-    completions = _Completions(engine, queue, model_name, max_body_bytes, draw_seed, clock_s)
+    completions = CompletionRoute(engine, queue, model_name, max_body_bytes, body_timeout_s, draw_seed, clock_s)
     app.router.routes.append(Route("/v1/chat/completions", completions, methods=["POST"]))
     return app
 
@@ -133,164 +131,11 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-class _Completions:
-    """The route of completions, as ASGI: from reading the body to the last byte in one scope, so that whatever ends
-    it gives the place back and stops the engine."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        queue: EngineQueue,
-        model_name: str,
-        max_body_bytes: int,
-        draw_seed: Callable[[], int],
-        clock_s: Callable[[], float],
-    ) -> None:
-        self._engine, self._queue, self._model_name = engine, queue, model_name
-        self._max_body_bytes, self._draw_seed, self._clock_s = max_body_bytes, draw_seed, clock_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._queue.place():
-            try:
-                body = await _body(Request(scope, receive), self._max_body_bytes)
-            except ClientDisconnect:
-                return
-            asked, wanted = await run_in_threadpool(self._understood, body)
-            work = asyncio.ensure_future(self._answer(asked, wanted, scope, receive, send))
-            watch = asyncio.ensure_future(_gone(receive))
-            try:
-                await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-                if work.done():
-                    work.result()  # raises what went wrong
-            finally:
-                watch.cancel()
-                work.cancel()
-                await asyncio.gather(work, watch, return_exceptions=True)
-
-    def _understood(self, body: bytes) -> tuple[ChatRequest, Asked]:
-        asked = parsed(body)
-        _check_model(asked.model, self._model_name)
-        return asked, request_of(asked, self._draw_seed)
-
-    async def _answer(self, asked: ChatRequest, wanted: Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        names = CompletionAnswer(
-            f"chatcmpl-{secrets.token_hex(12)}", int(self._clock_s()), self._model_name, self._engine.fingerprint
-        )
-        headers = {
-            "cache-control": "no-store",
-            "x-content-type-options": "nosniff",
-            "x-interleaf-seed": str(wanted.sampling.seed),
-        }
-        async with aclosing(self._queue.answer(wanted)) as made:
-            if asked.stream:
-                await _stream(names, asked, made, headers, send)
-                return
-            text, finish, prompt_tokens, tokens = [], "stop", 0, 0
-            async for what in made:
-                if isinstance(what, int):
-                    prompt_tokens = what
-                    continue
-                text.append(what.text)
-                tokens += what.tokens
-                finish = what.finish or finish
-            whole = names.whole("".join(text), finish, usage_of(prompt_tokens, tokens))
-        await JSONResponse(whole, headers=headers)(scope, receive, send)
-
-
-async def _stream(
-    names: CompletionAnswer,
-    asked: ChatRequest,
-    made: AsyncIterator[int | Piece],
-    headers: dict[str, str],
-    send: Send,
-) -> None:
-    """An answer as events. The head is sent with the first piece, so that a request that the engine refuses has its
-    own status; what goes wrong later is an event."""
-    prompt_tokens, tokens, begun = 0, 0, False
-    counted = asked.usage_wanted
-    try:
-        async for what in made:
-            if isinstance(what, int):
-                prompt_tokens = what
-                continue
-            if not begun:
-                begun = True
-                await _send_head(headers, send)
-                role = {"role": "assistant", "content": ""}
-                await _send_event(names.chunk(role, None, usage_follows=counted), send)
-            tokens += what.tokens
-            if what.text:
-                await _send_event(names.chunk({"content": what.text}, None, usage_follows=counted), send)
-            if what.finish is not None and what.finish != "canceled":
-                await _send_event(names.chunk({}, what.finish, usage_follows=counted), send)
-    except InterleafError as error:
-        if not begun:
-            raise
-        await _send_event(_error_of(error), send)
-    except Exception:
-        if not begun:
-            raise
-        _log.exception("%s: the engine failed in the middle of an answer", names.id)
-        await _send_event(error_body(500, f"Something went wrong in the server ({names.id}).", "internal"), send)
-    else:
-        if counted:
-            await _send_event(names.usage_chunk(usage_of(prompt_tokens, tokens)), send)
-        await _send_bytes(b"data: [DONE]\n\n", send)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _send_head(headers: dict[str, str], send: Send) -> None:
-    told = {**headers, "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
-    await send({"type": "http.response.start", "status": 200, "headers": pairs})
-
-
-async def _send_event(data: dict[str, Any], send: Send) -> None:
-    await _send_bytes(f"data: {json.dumps(data)}\n\n".encode("ascii"), send)
-
-
-async def _send_bytes(data: bytes, send: Send) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _body(request: Request, most_bytes: int) -> bytes:
-    """The body, never more of it in memory than allowed. HTTPException 413 or 408."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said[:20]) > most_bytes:
-        raise HTTPException(413, f"The body has more than {most_bytes:,} bytes.")
-    data = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > most_bytes:
-                    raise HTTPException(413, f"The body has more than {most_bytes:,} bytes.")
-    except TimeoutError:
-        raise HTTPException(408, f"The body did not come within {BODY_TIMEOUT_S:.0f} s.") from None
-    return bytes(data)
-
-
-async def _gone(receive: Receive) -> None:
-    """Ends when the client has gone away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _check_model(name: str, served: str) -> None:
-    if name != served:
-        raise ModelMissing(shown(name), f"is not served here; {served} is.", "Ask for that one.")
-
-
 def _is_local(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _error_of(error: InterleafError) -> dict[str, Any]:
-    param = error.thing if isinstance(error, RequestRefused) else None
-    return error_body(status_of(error), error.message, error.code, param)
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:
@@ -299,7 +144,7 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ModelError) and status >= 500:
         _log.warning("%s: %s", error.code, error.message)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
-    return JSONResponse(_error_of(error), status, headers)
+    return JSONResponse(error_of(error), status, headers)
 
 
 async def _told_http(request: Request, error: Exception) -> JSONResponse:

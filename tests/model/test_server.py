@@ -299,7 +299,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
         ({"messages": [*user("a"), {"role": "system", "content": "b"}]}, "messages"),
         ({"messages": [*user("a"), {"role": "tool", "content": "b", "tool_call_id": "1"}]}, "messages.1"),
         ({"messages": user([{"type": "input_audio", "input_audio": {}}])}, "messages.0.user.content"),
-        ({"messages": user([picture()] * 65)}, "messages"),
+        ({"messages": user([picture()] * 257)}, "messages"),
         ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"response_format": {"type": "json_schema", "json_schema": HUGE}}, "response_format"),
