@@ -11,6 +11,7 @@ import llguidance
 import numpy as np
 import torch
 from llguidance.gbnf_to_lark import gbnf_to_lark
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interleaf.errors import ModelError, PromptInvalid, shown
@@ -38,6 +39,14 @@ _LIMITS: Final[dict[str, Any]] = {
     "max_lexer_states": 50_000,
     "verbose_errors": False,
 }
+# Tokens are ruled out 64 at a time, a word of the mask, where no more than so many words need it.
+_WORD: Final = 64
+_FEW: Final = 96
+_ALL_ALLOWED: Final = np.uint64(2**64 - 1)
+# (256, 8): what a byte of the mask leaves of eight logits, as their upper bounds.
+_BOUNDS: Final[NDArray[np.float32]] = np.where(
+    np.arange(256)[:, None] >> np.arange(8) & 1, np.float32(np.inf), np.float32(-np.inf)
+)
 
 
 class _Pieces:
@@ -102,7 +111,12 @@ class Matcher:
 
     def __init__(self, state: Any, vocab_size: int) -> None:
         self._state, self._vocab_size = state, vocab_size
-        self._allowed: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+        # One bit for each token, written by the library in place: handing over bytes costs it five times as much.
+        self._words: NDArray[np.uint64] = np.zeros(-(-vocab_size // _WORD), np.uint64)
+        self._bytes = self._words.view(np.uint8)
+        self._place = (self._words.ctypes.data, -(-vocab_size // 32) * 4)  # asking for the address takes 3 µs
+        self._bounds: NDArray[np.float32] | None = None
+        self._masked = False
 
     @property
     def finished(self) -> bool:
@@ -118,23 +132,49 @@ class Matcher:
         """Put -inf, in place, where (V,) logits are of tokens that may not come next; ends may where it is complete.
 
         PromptInvalid when the grammar became too costly at this place."""
-        mask = np.frombuffer(self._state.compute_bitmask(), np.uint8)
+        self._state.unsafe_compute_mask_ptr(*self._place)
         _check(self._state)
-        self._allowed = np.unpackbits(mask, bitorder="little")[: self._vocab_size]
-        ruled_out = torch.from_numpy(self._allowed == 0)
-        logits[: self._vocab_size].masked_fill_(ruled_out.to(logits.device), -torch.inf)
-        logits[self._vocab_size :] = -torch.inf
+        self._masked = True
+        if logits.device.type == "cpu" and logits.dtype == torch.float32:
+            self._rule_out(logits.numpy())
+        else:
+            plain = logits.to("cpu", torch.float32)
+            self._rule_out(plain.numpy())
+            logits.copy_(plain)
 
     def accept(self, token: int) -> None:
         """Take note of the chosen token. ModelError for one that may not come here, PromptInvalid when the grammar
         became too costly at this place."""
         if self._state.consume_token(token):
             return
-        if self._allowed is not None and 0 <= token < len(self._allowed) and self._allowed[token]:
+        if self._masked and 0 <= token < self._vocab_size and self._bytes[token >> 3] >> (token & 7) & 1:
             _check(self._state)
         raise ModelError(
             _FORM, f"does not take token {token} here: {shown(self._state.get_error())}.", "Choose after `allow`."
         )
+
+    def _rule_out(self, logits: NDArray[np.float32]) -> None:
+        """-inf where the mask has no bit. Mostly nearly all may come (within a text) or nearly none: then only the
+        words that are neither full nor empty are looked into. Elsewhere every logit meets its bound."""
+        logits[self._vocab_size :] = -np.inf
+        logits = logits[: self._vocab_size]
+        words, whole = self._words, len(logits) // _WORD
+        some = (words != _ALL_ALLOWED).nonzero()[0]
+        empty = len(some) > _FEW
+        if empty:
+            some = words.nonzero()[0]
+        if len(some) > _FEW or whole * _WORD < len(logits):
+            if self._bounds is None:
+                self._bounds = np.empty((len(self._bytes), 8), np.float32)
+            _BOUNDS.take(self._bytes, axis=0, out=self._bounds, mode="clip")
+            np.minimum(logits, self._bounds.reshape(-1)[: len(logits)], out=logits)
+            return
+        rows = logits.reshape(whole, _WORD)
+        bounds = _BOUNDS.take(words[some].view(np.uint8), axis=0, mode="clip").reshape(-1, _WORD)
+        left = np.minimum(rows[some], bounds)
+        if empty:
+            logits.fill(-np.inf)
+        rows[some] = left
 
 
 def _source(grammar: Grammar) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -253,3 +254,31 @@ def test_the_bytes_of_all_pieces_are_what_decoding_gives(told: Told) -> None:
         ids = [i for i in range(start, min(start + 97, len(pieces))) if pieces[i] is not None]
         whole = [i for i in ids if (pieces[i] or b"")[:1] < b"\x80" and (pieces[i] or b"").isascii()]
         assert told.text(whole) == b"".join(pieces[i] or b"" for i in whole).decode()
+
+
+@pytest.mark.parametrize("width", [64 * 200, 64 * 200 + 37])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_exactly_the_bits_of_the_mask_are_left_whether_many_are_or_few(width: int, kind: torch.dtype) -> None:
+    """Nearly all (within a text), nearly none (a brace), about half (a class of letters), beside another row."""
+    pieces = [bytes([i]) for i in range(256)] + [b"%c%04d" % (97 + i % 26, i) for i in range(64 * 200 - 261)]
+    compiler = GrammarCompiler(pieces, [len(pieces)], width)
+    shares = set()
+    for grammar, start in (
+        (Grammar(json_schema={"type": "string"}), b'"'),
+        (Grammar(json_schema={"type": "object", "properties": {}, "additionalProperties": False}), b""),
+        (Grammar(ebnf="root ::= [a-m0-9]{1,90}"), b"a"),
+    ):
+        matcher = compiler.matcher(grammar)
+        for byte in start:
+            matcher.accept(byte)
+        bits = np.unpackbits(np.frombuffer(matcher._state.compute_bitmask(), np.uint8), bitorder="little")
+        left = torch.zeros(width, dtype=torch.bool)
+        left[: len(pieces) + 1] = torch.from_numpy(bits[: len(pieces) + 1] > 0)
+        shares.add(round(float(left.sum()) / width, 1))
+        both = torch.randn(2, width + 5).to(kind)
+        before = both.clone()
+        matcher.allow(both[0])
+        assert both[1].equal(before[1])
+        assert both[0, width:].tolist() == [-math.inf] * 5
+        assert both[0, :width].equal(before[0, :width].masked_fill(~left, -math.inf))
+    assert shares == {0.0, 0.5, 1.0}
