@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-__all__ = ["LengthCache", "LengthLayer"]
+__all__ = ["LengthCache", "LengthLayer", "Part"]
+
+# (G, N, D) keys and values of each layer: N tokens of one sequence.
+Part = Sequence[tuple[Tensor, Tensor]]
 
 _FIRST_CAPACITY: Final = 256
 
@@ -51,6 +54,26 @@ class LengthLayer(CacheLayerMixin):
         values[:, :, self.length : end].copy_(value_states)
         self.length = end
         return keys[:, :, :end], values[:, :, :end]
+
+    def begin(self, keys: Sequence[Sequence[Tensor]], values: Sequence[Sequence[Tensor]]) -> None:
+        """Start with what each sequence has already, (G, N, D) pieces side by side; their ends lie at one place, and
+        zeros before the shorter ones."""
+        self.length = max(sum(piece.shape[1] for piece in own) for own in keys)
+        self.capacity = max(self.capacity, self.length)
+        known = next(piece for own in keys for piece in own).expand(len(keys), -1, -1, -1)
+        self.lazy_initialization(known, known)
+        for held, sequences in zip(self._held(), (keys, values), strict=True):
+            for row, own in enumerate(sequences):
+                at = self.length - sum(piece.shape[1] for piece in own)
+                held[row, :, :at] = 0  # numbers, for what is not looked at is still multiplied by nought
+                for piece in own:
+                    held[row, :, at : at + piece.shape[1]] = piece
+                    at += piece.shape[1]
+
+    def part(self, row: int, start: int) -> tuple[Tensor, Tensor]:
+        """(G, N, D) keys and values of a sequence from position `start` on: views."""
+        keys, values = self._held()
+        return keys[row, :, start : self.length], values[row, :, start : self.length]
 
     def get_seq_length(self) -> int:
         return self.length
@@ -117,6 +140,18 @@ class LengthCache(Cache):
         super().__init__(layers=[LengthLayer(capacity) for _ in range(layers)])
         self.padded: bool | None = None
         self.planned_length: int | Sequence[int] | None = None
+
+    def begin(self, rows: Sequence[Sequence[Part]]) -> None:
+        """Start with what each sequence has already, in parts that follow one another; see LengthLayer."""
+        own_layers: Any = self.layers
+        for number, layer in enumerate(own_layers):
+            pairs = [[part[number] for part in parts] for parts in rows]
+            layer.begin([[keys for keys, _ in own] for own in pairs], [[values for _, values in own] for own in pairs])
+
+    def part(self, row: int, start: int) -> Part:
+        """Keys and values of a sequence from position `start` on: views."""
+        own_layers: Any = self.layers
+        return [layer.part(row, start) for layer in own_layers]
 
     def reset(self) -> None:
         """Forget all sequences; the room stays."""

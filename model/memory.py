@@ -9,7 +9,7 @@ import torch
 
 from interleaf.errors import ModelError, OutOfMemory
 
-__all__ = ["memory_translated"]
+__all__ = ["is_out_of_memory", "memory_translated"]
 
 
 @contextmanager
@@ -17,14 +17,15 @@ def memory_translated(name: str) -> Iterator[None]:
     """torch's errors as ours; too little memory is told apart, for it may do with fewer requests."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise _out_of_memory(name) from error
     except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise _out_of_memory(name) from error
+        if is_out_of_memory(error):
+            problem, remedy = "has too little memory for this.", "Ask fewer at a time, shorter, or with fewer pictures."
+            raise OutOfMemory(name, problem, remedy) from error
         reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
         raise ModelError(name, f"failed while it answered ({reason}).", "Try again; if it stays, report it.") from error
 
 
-def _out_of_memory(name: str) -> OutOfMemory:
-    return OutOfMemory(name, "has too little memory for this.", "Ask fewer at a time, shorter, or with fewer pictures.")
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch means by it that there is too little memory, on whichever device."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in said or "can't allocate memory" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Final
 
 import torch
 
-from interleaf.errors import PromptInvalid, Unsupported
+from interleaf.errors import OutOfMemory, PromptInvalid, Unsupported
+from model.beginnings import MAX_BYTES as MAX_BEGINNING_BYTES
+from model.beginnings import Beginnings
 from model.config import ADAPTERS_OF_TASK
 from model.decoding import Growing, alike, decode
 from model.engine import Piece, Request
-from model.features import MAX_BYTES, FeatureCache
+from model.features import MAX_BYTES as MAX_FEATURE_BYTES
+from model.features import FeatureCache
 from model.grammar import GrammarCompiler, Matcher
 from model.loading import attach_task
 from model.memory import memory_translated
@@ -24,7 +28,7 @@ from model.prompt import Prompt, chat
 from model.sampling import Chooser
 from model.streaming import Words
 from model.xcomposer import XComposerForConditionalGeneration
-from model.xcomposer_steps import PreparedPrompt, XComposerSteps
+from model.xcomposer_steps import EncodedPicture, PreparedPrompt, XComposerSteps
 
 __all__ = ["XComposerEngine"]
 
@@ -32,7 +36,9 @@ MAX_REQUESTS: Final = 256
 
 
 class XComposerEngine:
-    """See engine.Engine. `folder`: where task adapters come from when a request asks for them the first time."""
+    """See engine.Engine. `folder`: where task adapters come from when a request asks for them the first time.
+
+    `feature_bytes` bound what is kept of pictures, `beginning_bytes` what is kept of prompts that have run."""
 
     def __init__(
         self,
@@ -41,12 +47,14 @@ class XComposerEngine:
         name: str,
         fingerprint: str = "",
         folder: Path | None = None,
-        feature_bytes: int = MAX_BYTES,
+        feature_bytes: int = MAX_FEATURE_BYTES,
+        beginning_bytes: int = MAX_BEGINNING_BYTES,
     ) -> None:
         self._model, self._processor, self._folder = model, processor, folder
         self.name, self.fingerprint = name, fingerprint
         self._lock = threading.Lock()
         self.features = FeatureCache(lambda t, g: model.get_image_features(t, g).pooler_output, feature_bytes)  # type: ignore[arg-type,return-value]
+        self.beginnings = Beginnings(beginning_bytes)
         tokenizer = processor.tokenizer
         ends = model.generation_config.eos_token_id if model.generation_config is not None else None
         listed = ends if isinstance(ends, list) else [ends]
@@ -70,22 +78,41 @@ class XComposerEngine:
             raise PromptInvalid("options", f"are {list(options)!r}.", "Give two or more different ones, none empty.")
         asked = self._prompt(request)
         whole = [self._prompt(replace(request, answer_start=request.answer_start + option)) for option in options]
-        with self._lock, memory_translated(self.name), torch.no_grad():
+        with self._running(), torch.no_grad():
             self._bring_tasks([request])
             base = self._prepared(request, asked)
             rows = [self._ids(request, prompt) for prompt in whole]
             shared = min(alike(base.ids, row) for row in rows)
             longest = max(map(len, rows))
             start = replace(base, ids=base.ids[:shared], planned=max(base.planned, longest))
-            return XComposerSteps(self._model, [start]).scores_after([row[shared:] for row in rows])
+            return XComposerSteps(self._model, [start], self.beginnings).scores_after([row[shared:] for row in rows])
 
     def count(self, request: Request) -> int:
         return self._processor.count(self._prompt(request), list(request.pictures), partition=request.partition)
 
     def close(self) -> None:
         self.features.clear()
+        self.beginnings.clear()
+
+    def weights_changed(self) -> None:
+        """Forget all that was computed by weights which are others now, as after apply_adapter. Waits for the answer
+        that is being made."""
+        with self._lock:
+            self.features.clear()
+            self.beginnings.clear()
 
     # Inside
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """One at a time, with errors of ours. Where memory was too little, beginnings give back theirs for the next."""
+        with self._lock:
+            try:
+                with memory_translated(self.name):
+                    yield
+            except OutOfMemory:
+                self.beginnings.clear()
+                raise
 
     def _pieces(
         self,
@@ -94,7 +121,7 @@ class XComposerEngine:
         matchers: Sequence[Matcher | None],
         canceled: Callable[[], bool],
     ) -> Iterator[Piece]:
-        with self._lock, memory_translated(self.name):
+        with self._running():
             self._bring_tasks(requests)
             prepared = [self._prepared(r, p) for r, p in zip(requests, prompts, strict=True)]
             growing = [
@@ -108,7 +135,7 @@ class XComposerEngine:
                 )
                 for i, (request, one) in enumerate(zip(requests, prepared, strict=True))
             ]
-            yield from decode(XComposerSteps(self._model, prepared), growing, canceled)
+            yield from decode(XComposerSteps(self._model, prepared, self.beginnings), growing, canceled)
 
     def _prompt(self, request: Request) -> Prompt:
         prompt = chat(request.turns, system=request.system, answer_start=request.answer_start)
@@ -134,7 +161,9 @@ class XComposerEngine:
         inputs = self._processor(images=list(request.pictures), text=prompt, partition=request.partition, pixels=False)
         ids = tuple(int(i) for i in inputs["input_ids"][0])
         planned = len(ids) + request.sampling.max_new_tokens
-        return PreparedPrompt(ids, tuple(self.features.features(inputs.pictures)), request.task, planned)
+        vectors = self.features.features(inputs.pictures)
+        pictures = tuple(map(EncodedPicture, inputs.picture_keys, vectors))
+        return PreparedPrompt(ids, pictures, request.task, planned)
 
     def _bring_tasks(self, requests: Sequence[Request]) -> None:
         for task in sorted({request.task for request in requests}):

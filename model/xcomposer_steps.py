@@ -1,8 +1,8 @@
-"""XComposer steps: several prompts at work in the native network, what they have in common computed once.
+"""XComposer steps: several prompts at work in the native network; what was computed before is not computed again.
 
-Prompts that begin alike, as the sections of one article do, go through that beginning as one, and their keys and
-values are copied. Rows are padded in the middle, between the common beginning and what follows. Letters: B rows,
-L tokens of a prompt, V vocabulary.
+Prompts that begin as earlier ones did take the keys and values of that beginning from beginnings.py. Prompts of a batch
+that begin alike, as the sections of one article do, go through that beginning as one. Rows are padded before what is
+known and before what follows. Letters: B rows, L tokens of a prompt, V vocabulary.
 """
 
 from __future__ import annotations
@@ -15,53 +15,75 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from model.beginnings import Beginnings, Known, PictureSpan, Tokens
 from model.cache import LengthCache
+from model.config import XComposerConfig
+from model.rotary import rotary_base
 from model.xcomposer import XComposerForConditionalGeneration
 
-__all__ = ["PreparedPrompt", "XComposerSteps", "common_length"]
+__all__ = ["EncodedPicture", "PreparedPrompt", "XComposerSteps", "common_length"]
 
-# A shorter common beginning is not worth a forward of its own.
+# A shorter common beginning is not worth a forward of its own, nor a mask.
 MIN_COMMON: Final = 32
+_NOTHING: Final = Known(0, ())
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """A picture's (T, H) vectors, and the key that tells it and its layout from all others."""
+
+    key: str
+    vectors: Tensor
 
 
 @dataclass(frozen=True)
 class PreparedPrompt:
-    """`ids` (L,) with placeholders, `features` one (T, H) for each picture in order, `task`, and `planned` tokens of
-    prompt and answer."""
+    """`ids` (L,) with placeholders, `pictures` in their order, `task`, and `planned` tokens of prompt and answer."""
 
     ids: tuple[int, ...]
-    features: tuple[Tensor, ...]
+    pictures: tuple[EncodedPicture, ...]
     task: str
     planned: int
 
+    def tokens(self, config: XComposerConfig) -> Tokens:
+        """What decides the keys and values of the prompt."""
+        spans: list[PictureSpan] = []
+        at = 0
+        for picture in self.pictures:
+            at = self.ids.index(config.image_token_id, at)
+            spans.append(PictureSpan(at, at + len(picture.vectors), picture.key))
+            at += len(picture.vectors)
+        base = rotary_base(
+            config.rope_theta, config.rope_factor, config.head_dim, config.max_position_embeddings, self.planned
+        )
+        return Tokens(self.ids, spans, self.task, base)
+
 
 class XComposerSteps:
-    """See decoding.Steps."""
+    """See decoding.Steps. `beginnings` of this network are used and added to."""
 
-    def __init__(self, model: XComposerForConditionalGeneration, prompts: Sequence[PreparedPrompt]) -> None:
+    def __init__(
+        self,
+        model: XComposerForConditionalGeneration,
+        prompts: Sequence[PreparedPrompt],
+        beginnings: Beginnings | None = None,
+    ) -> None:
         self._model, self._prompts = model, list(prompts)
+        self._tokens = [prompt.tokens(model.config) for prompt in prompts]
+        self._beginnings = Beginnings(0) if beginnings is None else beginnings
         self._device = model.model.tok_embeddings.weight.device
-        longest = max(len(p.ids) for p in prompts)
-        room = longest + max(p.planned - len(p.ids) for p in prompts)
-        self._cache = LengthCache(model.config.num_hidden_layers, room)
+        self._cache = LengthCache(model.config.num_hidden_layers)
         self._mask: Tensor | None = None  # (B, L); None: nothing is padding
 
     @torch.no_grad()
     def prefill(self) -> Tensor:
         """(B, V) logits after the prompts."""
-        prompts, common = self._prompts, common_length(self._prompts, self._model)
-        if common:
-            self._run([prompts[0].ids[:common]], self._before(prompts[0], common), prompts[:1], None)
-            self._cache.batch_repeat_interleave(len(prompts))
-        rows = [p.ids[common:] for p in prompts]
-        longest, pad = max(map(len, rows)), self._pad()
-        if any(len(row) < longest for row in rows):
-            self._mask = torch.tensor(
-                [[1] * common + [0] * (longest - len(row)) + [1] * len(row) for row in rows], device=self._device
-            )
-        padded = [(pad,) * (longest - len(row)) + row for row in rows]
-        features = [f for p in prompts for f in p.features[len(self._before(p, common)) :]]
-        return self._run(padded, features, prompts, self._mask)
+        known = [self._known(tokens) for tokens in self._tokens]
+        common = common_length(self._tokens)
+        if common > known[0].length:  # then nobody knows more than the first, and it is computed for all
+            self._compute(known[:1], common)
+            known = [Known(common, (self._cache.part(0, 0),))] * len(known)
+        return self._compute(known, None)
 
     @torch.no_grad()
     def step(self, tokens: Sequence[int]) -> Tensor:
@@ -96,14 +118,40 @@ class XComposerSteps:
             scores[row] += sum(float(after[row, i - 1, ending[i]]) for i in range(1, len(ending)))
         return scores
 
-    def _before(self, prompt: PreparedPrompt, common: int) -> tuple[Tensor, ...]:
-        """Features of the pictures that lie in the first `common` tokens."""
-        seen = prompt.ids[:common].count(self._model.config.image_token_id)
-        count = 0
-        while seen > 0:
-            seen -= len(prompt.features[count])
-            count += 1
-        return prompt.features[:count]
+    def _known(self, tokens: Tokens) -> Known:
+        """What need not be computed of a prompt; one token at least is left."""
+        found = self._beginnings.find(tokens, len(tokens) - 1)
+        return found if found.length >= MIN_COMMON else _NOTHING
+
+    def _compute(self, known: Sequence[Known], end: int | None) -> Tensor:
+        """(B, V) logits after the first `end` tokens (None: all) of the first prompts, of which so much is known; the
+        cache then holds them, and what is new is kept."""
+        prompts, tokens = self._prompts[: len(known)], self._tokens[: len(known)]
+        past = max(one.length for one in known)
+        rows = [prompt.ids[one.length : end] for prompt, one in zip(prompts, known, strict=True)]
+        longest, pad = max(map(len, rows)), self._pad()
+        answer = 0 if end is not None else max(prompt.planned - len(prompt.ids) for prompt in prompts)
+        self._cache = LengthCache(self._model.config.num_hidden_layers, past + longest + answer)
+        if past:
+            self._cache.begin([one.parts for one in known])
+        self._mask = None
+        if any(one.length < past or len(row) < longest for one, row in zip(known, rows, strict=True)):
+            seen = [
+                [0] * (past - one.length) + [1] * one.length + [0] * (longest - len(row)) + [1] * len(row)
+                for one, row in zip(known, rows, strict=True)
+            ]
+            self._mask = torch.tensor(seen, device=self._device)
+        vectors = [
+            picture.vectors
+            for prompt, line, one in zip(prompts, tokens, known, strict=True)
+            for picture, span in zip(prompt.pictures, line.pictures, strict=True)
+            if one.length <= span.start and (end is None or span.start < end)
+        ]
+        logits = self._run([(pad,) * (longest - len(row)) + row for row in rows], vectors, prompts, self._mask)
+        for number, (line, one, row) in enumerate(zip(tokens, known, rows, strict=True)):
+            new = self._cache.part(number, past + longest - len(row))
+            self._beginnings.put(line, one.length + len(row), (*one.parts, new))
+        return logits
 
     def _pad(self) -> int:
         return int(self._model.config.pad_token_id or 0)
@@ -139,28 +187,13 @@ class XComposerSteps:
         return logits
 
 
-def common_length(prompts: Sequence[PreparedPrompt], model: XComposerForConditionalGeneration) -> int:
+def common_length(prompts: Sequence[Tokens]) -> int:
     """How many tokens the prompts begin with alike, pictures whole and the same; 0 where sharing does not pay or is
     not exact (other tasks, other rotary bases)."""
-    first = prompts[0]
-    trained, lengths = model.config.max_position_embeddings, {p.planned for p in prompts}
-    if len(prompts) == 1 or len({p.task for p in prompts}) > 1 or (len(lengths) > 1 and max(lengths) > trained):
+    first, *others = prompts
+    if not others or any(other.setting != first.setting for other in others):
         return 0
-    limit = min(len(p.ids) for p in prompts) - 1  # one token at least is left to each
-    alike = 0
-    placeholder, picture, left = model.config.image_token_id, 0, 0
-    whole = 0  # the longest beginning that does not end within a picture
-    while alike < limit and all(p.ids[alike] == first.ids[alike] for p in prompts):
-        if first.ids[alike] == placeholder:
-            if not left:
-                if picture >= len(first.features) or any(
-                    len(p.features) <= picture or p.features[picture] is not first.features[picture] for p in prompts
-                ):
-                    break
-                left = len(first.features[picture])
-                picture += 1
-            left -= 1
-        alike += 1
-        if not left:
-            whole = alike
-    return whole if whole >= MIN_COMMON else 0
+    common = min(map(len, prompts)) - 1  # one token at least is left to each
+    for other in others:
+        common = first.alike(other.ids, other.pictures, 0, common)
+    return common if common >= MIN_COMMON else 0

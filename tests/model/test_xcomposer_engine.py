@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from interleaf.errors import ModelError, OutOfMemory, PromptInvalid, PromptTooLong, Unsupported
+from model.beginnings import Tokens
 from model.engine import Engine, Grammar, Request, Sampling, gathered
 from model.engines import open_engine
 from model.prompt import PICTURE, Turn, chat
 from model.xcomposer_engine import XComposerEngine
-from model.xcomposer_steps import MIN_COMMON, PreparedPrompt, XComposerSteps, common_length
+from model.xcomposer_steps import MIN_COMMON, EncodedPicture, PreparedPrompt, XComposerSteps, common_length
 from tests.contracts.engine import EngineContract
 from tests.model.test_whole import shelved
 
@@ -105,6 +106,7 @@ def test_what_prompts_share_is_computed_once_and_changes_nothing(
         return true_forward(self, ids, *rest)
 
     monkeypatch.setattr(XComposerSteps, "_forward", watched)
+    engine.beginnings.clear()
     shared = gathered(engine.generate(requests), 3)
     (rows, common), (after, left) = computed[:2]
     assert (rows, after) == (1, 3) and common > 841 and left < 40, "the notes and the picture once, the rest for each"
@@ -260,11 +262,12 @@ def test_an_answer_under_a_schema_parses_beside_free_ones(engine: XComposerEngin
 
 def test_other_pictures_are_no_common_beginning(engine: XComposerEngine) -> None:
     """Placeholders of two pictures of one size are alike; what they stand for is not."""
-    placeholder, one, other = engine._model.config.image_token_id, torch.zeros(40, 64), torch.ones(40, 64)
-    ids = (1, 3, 4, *[placeholder] * 40, *range(5, 50))
+    config = engine._model.config
+    ids = (1, 3, 4, *[config.image_token_id] * 40, *range(5, 50))
 
-    def prompt(features: torch.Tensor, last: int) -> PreparedPrompt:
-        return PreparedPrompt((*ids, last), (features,), "base", 120)
+    def prompt(key: str, last: int) -> Tokens:
+        picture = EncodedPicture(key, torch.zeros(40, 64))
+        return PreparedPrompt((*ids, last), (picture,), "base", 120).tokens(config)
 
-    assert common_length([prompt(one, 60), prompt(one, 61)], engine._model) == len(ids)
-    assert common_length([prompt(one, 60), prompt(other, 61)], engine._model) == 0
+    assert common_length([prompt("one", 60), prompt("one", 61)]) == len(ids)
+    assert common_length([prompt("one", 60), prompt("other", 61)]) == 0
