@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from PIL import Image
 from safetensors import SafetensorError
 
-from interleaf.errors import Unsupported, WeightsUnusable
+from interleaf.errors import PromptInvalid, Unsupported, WeightsUnusable
 from model.config import Task
-from model.engine import Engine
-from model.json_file import read_object
+from model.engine import Engine, Request
+from model.foreign_processor import open_processor
 from model.loading import load_model
 from model.manifest import MANIFEST, read_manifest
 from model.processor import XComposerProcessor
@@ -22,6 +23,8 @@ from model.weight_only import WeightBits
 from model.xcomposer_engine import XComposerEngine
 
 __all__ = ["open_engine"]
+
+_END_BYTES: Final = 1024 * 1024
 
 
 def open_engine(
@@ -49,7 +52,7 @@ def _of_transformers(
     folder: Path, weights: WeightBits | None, device: str | None, tasks: Sequence[Task]
 ) -> TransformersEngine:
     """Local files only, safetensors only, no code of the checkpoint's."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText
 
     if not (folder / "config.json").is_file():
         problem = f"holds neither {MANIFEST} nor config.json: it is no model."
@@ -59,10 +62,11 @@ def _of_transformers(
     kept: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     placed: dict[str, Any] = {} if device is None else {"device_map": device}
     try:
+        config = AutoConfig.from_pretrained(folder, **kept)
+        processor: Any = open_processor(folder, config)  # before the weights, which take long
         model: Any = AutoModelForImageTextToText.from_pretrained(
             folder, use_safetensors=True, dtype="auto", **kept, **placed
         )
-        processor: Any = AutoProcessor.from_pretrained(folder, **kept)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
         raise WeightsUnusable(
@@ -70,9 +74,35 @@ def _of_transformers(
         ) from error
     if getattr(processor, "chat_template", None) is None:
         raise Unsupported(folder.name, "has no chat template.", "Take a model that was taught to chat.")
-    files = sorted((path.name, path.stat().st_size) for path in folder.glob("*.safetensors"))
-    said = {"config": read_object(folder / "config.json"), "files": files}
-    return TransformersEngine(model.train(False), processor, folder.name, _hashed(said))
+    said = {"files": _files(folder), "pictures": type(getattr(processor, "image_processor", None)).__name__}
+    engine = TransformersEngine(model.train(False), processor, folder.name, _hashed(said))
+    _refuse_blind(engine)
+    return engine
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """What tells a folder's files apart: size and hash; of weights, which are large, the hash of both ends."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
+            size = path.stat().st_size
+            part = _END_BYTES if path.suffix == ".safetensors" else size
+            with path.open("rb") as file:
+                hashed = hashlib.sha256(file.read(part))
+                file.seek(max(size - part, 0))
+                hashed.update(file.read(part))
+            found[path.name] = f"{size} {hashed.hexdigest()}"
+    return found
+
+
+def _refuse_blind(engine: TransformersEngine) -> None:
+    """Unsupported when a picture adds nothing to a prompt: no part prepares it, or the template has no place for it."""
+    try:
+        blind = engine.count(Request.ask("?", [Image.new("RGB", (64, 64))])) <= engine.count(Request.ask("?"))
+    except PromptInvalid as error:
+        raise Unsupported(engine.name, f"takes no picture: {error}", "Take a chat model with eyes.") from error
+    if blind:
+        raise Unsupported(engine.name, "takes no picture: its prompt stays the same.", "Take a chat model with eyes.")
 
 
 def _hashed(said: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ which token is taken, and when an answer ends, is decided here, as for the nativ
 
 from __future__ import annotations
 
+import inspect
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,46 +15,49 @@ from functools import cached_property
 from typing import Any, Final
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
 from interleaf.errors import PromptInvalid, PromptTooLong, Unsupported
 from model.decoding import Growing, alike, choose_tokens
-from model.engine import Piece, Request, Seen
+from model.engine import Piece, Request
+from model.foreign_prompts import ForeignPrompts
 from model.grammar import GrammarCompiler
 from model.memory import memory_translated
-from model.picture import upright_rgb
-from model.prompt import PicturePlace, chat
+from model.prompt import chat
 from model.sampling import Chooser
 from model.streaming import Words
-from model.video import VideoComposite
 
 __all__ = ["TransformersEngine"]
 
 MAX_REQUESTS: Final = 256
-# Put into a person's words where they spell a control token, so that they stay words.
-_BREAK: Final = "\u200b"
 
 
 class TransformersEngine:
-    """See engine.Engine. `model` and `processor` as AutoModelForImageTextToText and AutoProcessor give them."""
+    """See engine.Engine. `model` and `processor` as AutoModelForImageTextToText and foreign_processor give them; both
+    belong to the engine from now on."""
 
     def __init__(self, model: Any, processor: Any, name: str, fingerprint: str = "") -> None:
         self._model, self._processor = model, processor
         self.name, self.fingerprint = name, fingerprint
         self._lock = threading.Lock()
-        self._tokenizer = getattr(processor, "tokenizer", processor)
-        self._tokenizer.padding_side = "left"
-        if self._tokenizer.pad_token_id is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
-        listed = model.generation_config.eos_token_id
+        self._prompts = ForeignPrompts(processor, name)
+        self._tokenizer = self._prompts.tokenizer
+        published = model.generation_config
+        listed = published.eos_token_id
         ends = listed if isinstance(listed, list) else [listed]
         self._ends = frozenset(i for i in (*ends, self._tokenizer.eos_token_id) if i is not None)
         if not self._ends:
             raise Unsupported(name, "has no token that ends an answer.", "Set eos_token_id in its generation config.")
-        controls = {str(token) for token in self._tokenizer.added_tokens_decoder.values()}
-        self._controls = sorted((t for t in controls if len(t) > 1), key=lambda t: (-len(t), t))
+        # What a model must never say stays. Its publisher's taste (a repetition penalty, beams) would fill whatever a
+        # call to `generate` leaves open; here the request alone decides.
+        model.generation_config = GenerationConfig(
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._tokenizer.pad_token_id,
+            bad_words_ids=published.bad_words_ids,
+            suppress_tokens=published.suppress_tokens,
+        )
+        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
 
     @property
     def context_length(self) -> int:
@@ -66,24 +70,32 @@ class TransformersEngine:
         for request in requests:
             self._check(request)
         inputs = self._inputs(requests)
-        self._refuse_too_long(inputs, requests)
+        for row, request in zip(self._rows(inputs), requests, strict=True):
+            self._refuse_too_long(row, request.sampling.max_new_tokens)
         return self._pieces(list(requests), inputs, canceled)
 
     def choose(self, request: Request, options: Sequence[str]) -> list[float]:
         if len(options) < 2 or len(set(options)) < len(options) or not all(options):
             raise PromptInvalid("options", f"are {list(options)!r}.", "Give two or more different ones, none empty.")
         self._check(request)
-        (base,) = self._rows(self._inputs([request]))
+        prompt = self._inputs([request])
+        (base,) = self._rows(prompt)
+        single = self._prompts.single_tokens(request, options, base)
+        if single is not None:  # letters: the prompt alone says how likely each is
+            self._refuse_too_long(base, 1)
+            scores: list[float] = self._log_probabilities(prompt, 1)[0, -1, single].tolist()
+            return scores
         whole = self._inputs([replace(request, answer_start=request.answer_start + option) for option in options])
         rows = self._rows(whole)
+        self._refuse_too_long(max(rows, key=len), 0)
         shared = min(alike(base, row) for row in rows)
-        with self._lock, memory_translated(self.name), torch.no_grad():
-            logits = self._model(**whole).logits.float().log_softmax(-1)  # (B, L, V), padded on the left
-        scores = []
-        for number, row in enumerate(rows):
-            start = logits.shape[1] - len(row)
-            scores.append(sum(float(logits[number, start + i - 1, row[i]]) for i in range(shared, len(row))))
-        return scores
+        tails = [row[shared:] for row in rows]
+        last = max(len(tail) for tail in tails) + 1
+        said = self._log_probabilities(whole, last)  # padded on the left: all end together
+        return [
+            sum(float(said[number, last - len(tail) + i - 1, token]) for i, token in enumerate(tail))
+            for number, tail in enumerate(tails)
+        ]
 
     def count(self, request: Request) -> int:
         self._check(request)
@@ -101,7 +113,7 @@ class TransformersEngine:
                     i,
                     request,
                     Chooser(request.sampling, row),
-                    Words(self._decode, request.stops),
+                    Words(self._prompts.decode, request.stops),
                     None if request.grammar is None else self._grammars.matcher(request.grammar),
                     self._ends,
                 )
@@ -124,8 +136,6 @@ class TransformersEngine:
         settings = GenerationConfig(
             max_new_tokens=max(r.sampling.max_new_tokens for r in requests) + 1,
             do_sample=False,
-            eos_token_id=sorted(self._ends),
-            pad_token_id=self._tokenizer.pad_token_id,
         )
         try:
             with torch.no_grad():
@@ -143,58 +153,29 @@ class TransformersEngine:
             len(request.pictures)
         )
 
-    def _refuse_too_long(self, inputs: Any, requests: Sequence[Request]) -> None:
-        for row, request in zip(self._rows(inputs), requests, strict=True):
-            total = len(row) + request.sampling.max_new_tokens
-            if total > self.context_length:
-                raise PromptTooLong(
-                    "prompt",
-                    f"has {len(row):,} tokens and {request.sampling.max_new_tokens:,} are kept for the answer; "
-                    f"{self.context_length:,} fit in all.",
-                    "Give fewer pictures, less text, or ask for a shorter answer.",
-                )
+    def _refuse_too_long(self, row: Sequence[int], kept: int) -> None:
+        if len(row) + kept > self.context_length:
+            raise PromptTooLong(
+                "prompt",
+                f"has {len(row):,} tokens and {kept:,} are kept for the answer; {self.context_length:,} fit in all.",
+                "Give fewer pictures, less text, or ask for a shorter answer.",
+            )
+
+    def _log_probabilities(self, inputs: Any, last: int) -> Tensor:
+        """(B, last, V) float32: of each token to come after the last so many places."""
+        kept = {"logits_to_keep": last} if self._keeps_logits else {}
+        with self._lock, memory_translated(self.name), torch.no_grad():
+            logits: Tensor = self._model(**inputs, **kept, use_cache=False).logits
+            return logits[:, -last:].float().log_softmax(-1)
 
     def _inputs(self, requests: Sequence[Request]) -> Any:
-        texts = [self._text(request) for request in requests]
-        pictures = [[_pixels(p, f"picture {n}") for n, p in enumerate(r.pictures, 1)] for r in requests]
-        images = pictures if any(pictures) else None
-        inputs = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
-        return inputs.to(self._model.device)
-
-    def _text(self, request: Request) -> str:
-        """The conversation in the model's own template."""
-        messages: list[dict[str, Any]] = []
-        if request.system:
-            messages.append({"role": "system", "content": [{"type": "text", "text": self._words(request.system)}]})
-        places = sum(isinstance(p, PicturePlace) for turn in request.turns for p in turn.parts)
-        for number, turn in enumerate(request.turns):
-            content: list[dict[str, Any]] = []
-            if number == 0 and len(request.pictures) == 1 and not places:
-                content.append({"type": "image"})
-            content += [
-                {"type": "image"} if isinstance(part, PicturePlace) else {"type": "text", "text": self._words(part)}
-                for part in turn.parts
-            ]
-            messages.append({"role": turn.role, "content": content})
-        text: str = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text + self._words(request.answer_start)
-
-    def _words(self, words: str) -> str:
-        """A person's words without control tokens."""
-        for control in self._controls:
-            if control in words:
-                words = words.replace(control, control[0] + _BREAK + control[1:])
-        return words
+        return self._prompts.inputs(requests).to(self._model.device)
 
     def _rows(self, inputs: Any) -> list[list[int]]:
         """The ids of each row, without padding."""
         return [
             row[mask.bool()].tolist() for row, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
         ]
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
 
     @cached_property
     def _grammars(self) -> GrammarCompiler:
@@ -230,7 +211,3 @@ class _Deciding:
         for i, token in chosen.items():
             decided[i, token] = 0.0
         return decided
-
-
-def _pixels(source: Seen, name: str) -> Image.Image:
-    return source.image if isinstance(source, VideoComposite) else upright_rgb(source, name)
