@@ -154,6 +154,28 @@ class Finding:
     remedy: Literal["drop", "note"] = "note"
 
 
+@dataclass(frozen=True)
+class EditTask:
+    """One paragraph to change (`text`), or one to insert between `before` and `after`. `wish`: what the person wants
+    of it; insertion needs one."""
+
+    operation: Literal["rewrite", "expand", "shorten", "insert"]
+    language: str
+    text: str = ""
+    before: str = ""
+    after: str = ""
+    wish: str = ""
+    seed: int = 0
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """Who can change single paragraphs of a finished piece. Not every writer can."""
+
+    def edit(self, task: EditTask) -> str:
+        """The new paragraph's text. InvalidBrief names what the task lacks."""
+
+
 @runtime_checkable
 class Writer(Protocol):
     """With whom the workflow thinks. The methods are the papers' steps; all are pure for a given seed.

@@ -111,10 +111,11 @@ def run(
     `writer_by_id` gives single tasks a writer of their own (leave-one-source-out numbers: `LeftOutWriter`)."""
     if writer is None:
         # Wiring knows the encoders; whoever brings a writer need not load them.
+        from agents.extractive import ExtractiveWriter
         from workers.settings import settings
-        from workers.wiring import make_embedder, make_writer
+        from workers.wiring import make_embedder
 
-        writer = make_writer("extractive", make_embedder(settings()))
+        writer = ExtractiveWriter(make_embedder(settings()))
     records = read_lines(in_path)
     looks = read_looks(images_dir, (str(item["image"]) for record in records for item in record.get("bag", ())))
     special = writer_by_id or {}

@@ -129,9 +129,11 @@ class Square:
 PARTITIONS: Final[dict[str, Partition]] = {
     "chat": Partition(24),
     "multi": Partition(6),
+    "glance": Partition(1),
     "finetune": Partition(18, 1.5, "centre"),
     "chat-demo": Partition(4, None, "centre"),
     "eval": Partition(36, 1.5, "centre", shared=True),
+    "4khd-glance": Partition(1, None, "centre", unit_px=336),
     "4khd-16": Partition(16, None, "centre", unit_px=336),
     "4khd-25": Partition(25, None, "centre", unit_px=336),
     "4khd-55": Partition(55, None, "centre", unit_px=336),

@@ -23,7 +23,7 @@ from interleaf.whole_file import write_whole
 from workers.intake import Material, read_material, take_in
 from workers.run_folder import RunFolder
 from workers.settings import Settings
-from workers.wiring import open_context
+from workers.wiring import PictureShelf, open_context
 
 __all__ = ["Composing"]
 
@@ -106,7 +106,12 @@ class Composing:
             material = yield from self._take_in(brief)
         with (
             open_context(
-                brief, material, self._settings, library_dir=self._library_dir, writer=self._writer
+                brief,
+                material,
+                self._settings,
+                library_dir=self._library_dir,
+                writer=self._writer,
+                pixels=PictureShelf(self.folder, self._library_dir or self._settings.library_dir).path,
             ) as context,
             closing(sqlite3.connect(self.folder.checkpoints_path, check_same_thread=False)) as connection,
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,12 @@ class Settings(BaseSettings):
     pixel_encoder: str = Field("", description="A CLIP-type sentence-transformers model; empty: match by words only")
     downloads: bool = Field(False, description="Whether weights may be fetched from a model hub")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the encoders; 0: as many as the machine has")
+    model_device: str = Field(
+        "", description="Where language models run: cpu, cuda, cuda:1; empty: cuda where there is one"
+    )
+    model_weights: Literal["kept", "int8", "int4"] = Field(
+        "kept", description="Weights of an XComposer's decoder: as they are stored, or fewer bits"
+    )
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 
@@ -48,6 +55,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Language models, one folder for each."""
         return self.home / "models"
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Adapters that models were taught, one folder for each."""
+        return self.home / "adapters"
 
     @property
     def runs_dir(self) -> Path:

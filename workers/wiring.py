@@ -6,10 +6,11 @@ Imports neither Celery nor a database driver. Encoders are loaded at their first
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
@@ -24,14 +25,20 @@ from workers.shelf import make_embedder, open_library
 
 __all__ = ["brief_sha256", "make_embedder", "make_writer", "open_context", "open_library"]
 
-WRITERS = ("extractive",)
+# An extractive writer works on the CPU, one section a core; a model answers many questions side by side.
+EXTRACTIVE_SECTIONS = 2
+MODEL_SECTIONS = 64
 
 
-def make_writer(name: str, embedder: Embedder) -> Writer:
-    """The writer of that name. InvalidBrief lists those there are."""
+def make_writer(name: str, embedder: Embedder, settings: Settings, pixels: Callable[[str], Path]) -> Writer:
+    """The writer of that name: `extractive`, MODEL, or MODEL+ADAPTER. `pixels`: the file of a picture of the run.
+    InvalidBrief lists those there are."""
     if name == "extractive":
         return ExtractiveWriter(embedder)
-    raise InvalidBrief("writer", f"{name!r} is not a writer here.", f"Choose one of: {', '.join(WRITERS)}.")
+    from agents.model_writer import ModelWriter
+    from workers.minds import mind_of
+
+    return ModelWriter(mind_of(name, settings, pixels), embedder)
 
 
 def brief_sha256(brief: Brief, material: Material) -> str:
@@ -56,6 +63,11 @@ class _NoLibrary:
 
     def fingerprints(self) -> dict[str, str]:
         return {}
+
+
+def no_pixels(picture_id: str) -> Path:
+    """For runs that show nobody a picture."""
+    raise PictureMissing(picture_id, "cannot be looked at in this run.", "")
 
 
 class PictureShelf:
@@ -83,20 +95,23 @@ def open_context(
     *,
     library_dir: Path | None = None,
     writer: Writer | None = None,
+    pixels: Callable[[str], Path] = no_pixels,
 ) -> Iterator[Context]:
-    """What one run may use. A library is opened only when the brief names collections."""
+    """What one run may use. A library is opened only when the brief names collections. `pixels`: the file of a
+    picture, for writers that look at pictures."""
     embedder = make_embedder(settings)
     library = open_library(settings, library_dir, embedder) if brief.libraries else None
     try:
         if library is not None:
             _check_collections(brief, library)
         yield Context(
-            writer=writer or make_writer(brief.writer, embedder),
+            writer=writer or make_writer(brief.writer, embedder, settings, pixels),
             finder=library or _NoLibrary(),
             sources=material.sources,
             candidates=material.candidates,
             notices=material.notices,
             searches=library is not None,
+            drafting=BoundedSemaphore(EXTRACTIVE_SECTIONS if brief.writer == "extractive" else MODEL_SECTIONS),
             where=PictureFilter(collections=brief.libraries, licence_policy=brief.licence_policy),
             encoder_name=embedder.name,
             encoder_sha256=embedder.sha256,
