@@ -171,7 +171,8 @@ def _bytes_of(source: Path | str | bytes, name: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise PictureUnreadable(name, f"{path.name}: {type(error).__name__}.", "Give a file that exists.") from error
+        said = getattr(error, "strerror", None) or error
+        raise PictureUnreadable(name, f"cannot be read ({said}).", "Give a file that exists.") from error
     if len(data) > MAX_FILE_BYTES:
         raise PictureUnreadable(name, f"has more than {MAX_FILE_BYTES >> 20} MiB.", "Save it smaller.")
     return data

@@ -275,11 +275,15 @@ class XComposerProcessor(ProcessorMixin):
         if total <= self.context_length:
             return
         of_pictures = plan.ids.count(self.image_token_id)
+        shown = f", {of_pictures:,} of them for {len(plan.layouts)} pictures," if plan.layouts else ""
+        remedy = "Shorten the text, or ask for a shorter answer."
+        if plan.layouts:
+            remedy = "Give fewer pictures or a smaller budget of tiles, shorten the text, or ask for a shorter answer."
         raise PromptTooLong(
             "prompt",
-            f"has {len(plan.ids):,} tokens, {of_pictures:,} of them for {len(plan.layouts)} pictures, and "
-            f"{answer_tokens:,} are kept for the answer; {self.context_length:,} fit in all.",
-            "Give fewer pictures or a smaller budget of tiles, or shorten the text.",
+            f"has {len(plan.ids):,} tokens{shown} and {answer_tokens:,} are kept for the answer; "
+            f"{self.context_length:,} fit in all.",
+            remedy,
         )
 
     def _padded(self, rows: list[list[int]]) -> dict[str, Tensor]:

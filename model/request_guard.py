@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -17,10 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model.completion_answer import error_body
 
-__all__ = ["RequestGuard"]
+__all__ = ["RequestGuard", "is_local"]
 
 OPEN_PATHS: Final = frozenset({"/health"})
-LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class RequestGuard:
@@ -38,7 +38,7 @@ class RequestGuard:
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         if self._digest is None:
-            if _host_name(headers.get("host", "")) not in LOCAL_NAMES:
+            if not is_local(_host_name(headers.get("host", ""))):
                 message = "This server has no key and answers to names of its own machine alone."
                 return JSONResponse(error_body(403, message, "host_refused"), 403)
         elif scope["path"] not in OPEN_PATHS and not self._knows(headers.get("authorization", "")):
@@ -57,7 +57,16 @@ class RequestGuard:
         return hmac.compare_digest(digest, self._digest or b"") and scheme.lower() == "bearer"
 
 
+def is_local(host: str) -> bool:
+    """Whether a name or address is this machine's own, which no other machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _host_name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    end = host.find("]") + 1 if host.startswith("[") else host.find(":")
-    return (host[:end] if end > 0 else host).lower()
+    """The name in a Host header, without its port and the brackets of an address of IPv6."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

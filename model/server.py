@@ -7,7 +7,6 @@ and uvicorn are touched here alone, Starlette's types in the route (model/comple
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
 import socket
@@ -30,7 +29,7 @@ from model.completion_request import SEEDS
 from model.completion_route import CompletionRoute, check_model
 from model.engine import Engine
 from model.engine_queue import EngineQueue
-from model.request_guard import RequestGuard
+from model.request_guard import RequestGuard, is_local
 
 __all__ = ["bound_socket", "create_app", "serve"]
 
@@ -105,9 +104,9 @@ def create_app(
 def bound_socket(host: str, port: int, *, has_key: bool) -> socket.socket:
     """A socket that listens at an address (port 0: any free one). RequestRefused when the address can be reached
     from other machines and there is no key, or when it cannot be had."""
-    if not has_key and not _is_local(host):
+    if not has_key and not is_local(host):
         problem = "can be reached by other machines, and the server has no key."
-        raise RequestRefused(host, problem, "Give a key, or stay at 127.0.0.1.")
+        raise RequestRefused(host, problem, "Give a key (--api-key-file), or stay at 127.0.0.1.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -129,13 +128,6 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
     uvicorn.Server(config).run(sockets=[listening])
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:

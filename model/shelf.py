@@ -119,8 +119,8 @@ class ModelShelf:
         """The folder of a model. ModelMissing when there is none of that name."""
         folder = self.root / name
         if not _NAME.fullmatch(name) or not folder.is_dir():
-            known = ", ".join(model.name for model in self.list()) or "none yet"
-            problem = f"no model of this name (there are: {known})."
+            names = ", ".join(model.name for model in self.list())
+            problem = f"no model of this name ({f'there are: {names}' if names else 'there are none yet'})."
             raise ModelMissing(shown(name), problem, "Add one: interleaf models add DIR")
         return folder
 

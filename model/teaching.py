@@ -258,7 +258,7 @@ def _locked(out: Path) -> Iterator[None]:
         raise ModelBusy(str(out), "another process teaches into this folder.", "Wait, or name another.") from error
     except OSError as error:
         problem = f"cannot be written ({error.strerror or error})."
-        raise OutputUnwritable(str(out), problem, "Free some space, or name another folder.") from error
+        raise OutputUnwritable(str(out), problem, "Name another folder, or make room in this one.") from error
     try:
         yield
     finally:

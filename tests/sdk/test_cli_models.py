@@ -101,7 +101,7 @@ def test_removing_asks_first(cli: Cli, source: Path) -> None:
     assert cli.json("list")["models"]
     assert cli("remove", "mine", stdin="y\n").exit_code == 0
     assert cli.json("list")["models"] == []
-    assert "there are: none yet" in cli.refused(ModelMissing, "remove", "mine", "--yes")
+    assert "there are none yet" in cli.refused(ModelMissing, "remove", "mine", "--yes")
 
 
 def test_a_hub_id_needs_the_users_word(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

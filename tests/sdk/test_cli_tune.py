@@ -78,7 +78,7 @@ def test_long_samples_are_left_out_and_named(models: Path, tmp_path: Path) -> No
     out = ("--out", tmp_path / "out", *QUICK, "--max-length", "60")
     assert "60 fit" in refused(PromptTooLong, models, "tiny0", data, *out)
     found = run(models, "tiny0", data, *out, "--skip-long")
-    assert "1 samples left out" in found.stdout and "left out: set.json sample 2 (epic): has" in found.stdout
+    assert "1 sample left out" in found.stdout and "left out: set.json sample 2 (epic): has" in found.stdout
 
 
 def test_interrupted_it_says_how_to_go_on(

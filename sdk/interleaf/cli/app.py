@@ -23,7 +23,7 @@ from interleaf.errors import InterleafError, error_to_record
 __all__ = ["app", "main"]
 
 EPILOG = """
-Exit codes: 0 done · 1 unexpected · 2 the request must change · 3 output cannot be written · 4 the workflow gave up
+Exit codes: 0 done · 1 unexpected · 2 the request must change · 3 output cannot be written · 4 the workflow gave up \
 · 5 busy · 6 canceled · 7 waits for your answer · 130 interrupted.
 """
 
@@ -68,8 +68,7 @@ def main() -> None:
     except InterleafError as error:
         _tell(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; `interleaf compose --resume RUN` goes on from here", style="yellow")
+    except KeyboardInterrupt:  # before the command began; afterwards it ends with 130 by itself
         sys.exit(130)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from interleaf.cli.model_choice import MODELS, model_folder
+from interleaf.cli.model_choice import DEVICE, MODELS, model_folder
 from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ Examples:
   printf 'What is in the picture?\\nWhere may it be?\\n' | interleaf chat xc25 --image harbour.jpg
 
 While chatting: /image PATH and /video PATH show something with the next question, /clear begins anew, /help, /exit.
+
 Ctrl-C ends an answer; what was said of it stays. Through a pipe each line is a question, and the first error ends it.
 """
 HELP = """/image PATH  show a picture with the next question
@@ -49,7 +50,7 @@ def chat(
     temperature: float = typer.Option(0.0, min=0.0, max=2.0, help="0: always the likeliest word."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same answers."),
     weights: WeightsOption = typer.Option(WeightsOption.kept, help="Numbers of the weights in memory."),
-    device: str | None = typer.Option(None, help="Such as cpu or cuda:0 (default: the best there is)."),
+    device: str | None = DEVICE,
     models: Path | None = MODELS,
 ) -> None:
     """Talk with a model about pictures and videos, over several turns."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from interleaf.cli.printing import say
 from interleaf.cli.stage_display import stage_display
 
 if TYPE_CHECKING:
     from interleaf.composer import ComposedArticle
     from interleaf.schema import Event
+
+INTERRUPTED: Final = 130
 
 EPILOG = """
 Examples:
@@ -91,17 +94,21 @@ def compose(
         _check_formats(wanted_formats, asked.theme)
         _check_writable(out)
         events = composer.stream_from(asked, base, run_id)
-    with stage_display(quiet or as_json) as show:
-        asks = None
-        for event in events:
-            show(event)
-            asks = event if event.kind == "needs_input" else None
-        piece = composer.article
-        if asks is not None or piece is None:
-            assert asks is not None, "a run ends with an article, a question or an error"
-            _tell_question(asks, out, as_json)
-            raise typer.Exit(7)
-        files = _write(piece, out, wanted_formats or composer.last_brief.formats, show)
+    last: Event | None = None
+    try:
+        with stage_display(quiet or as_json) as show:
+            for last in events:
+                show(last)
+            piece = composer.article
+            if piece is None or (last is not None and last.kind == "needs_input"):
+                assert last is not None, "a run ends with an article, a question or an error"
+                _tell_question(last, out, as_json)
+                raise typer.Exit(7)
+            files = _write(piece, out, wanted_formats or composer.last_brief.formats, show)
+    except KeyboardInterrupt:
+        go_on = f"; go on with: interleaf compose --resume {last.run_id} --out {out}" if last is not None else ""
+        say(f"interrupted{go_on}", "yellow", error=True)
+        raise typer.Exit(INTERRUPTED) from None
     _summarise(piece, files, as_json)
 
 

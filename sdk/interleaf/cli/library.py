@@ -51,11 +51,11 @@ Examples:
 
   interleaf library add photos.zip harbour.jpg --collection coast --licence CC-BY-4.0 --author "Jo Lind"
 
-Words come from, best first: these options; photo.jpg.json or manifest.csv/.json/.yaml beside the pictures; the
-picture's own IPTC, XMP and EXIF; the file name. Positions (GPS) are never kept. Killed in the middle, the same
+Words come from, best first: these options; photo.jpg.json or manifest.csv/.json/.yaml beside the pictures; the \
+picture's own IPTC, XMP and EXIF; the file name. Positions (GPS) are never kept. Killed in the middle, the same \
 command continues.
 
-Exit codes: 0 done, with the refused files listed · 2 not one picture could be taken · 3 the disk is full or
+Exit codes: 0 done, with the refused files listed · 2 not one picture could be taken · 3 the disk is full or \
 read-only · 1 another process is adding.
 """
 )

@@ -62,11 +62,11 @@ Examples:
 
   interleaf models add internlm-xcomposer2-4khd-7b/ --dtype fp16
 
-Taken are InternLM-XComposer-2.5, 2-4KHD, 2-VL and 2, in safetensors or .bin shards. The checkpoint is read and never
-changed; no program in it is run. Killed in the middle, the same command starts over, and a download goes on. With
+Taken are InternLM-XComposer-2.5, 2-4KHD, 2-VL and 2, in safetensors or .bin shards. The checkpoint is read and never \
+changed; no program in it is run. Killed in the middle, the same command starts over, and a download goes on. With \
 HF_HUB_OFFLINE=1 nothing is asked of the hub; what its cache holds can still be added.
 
-Exit codes: 0 done · 2 not a checkpoint that can be used, with what is wrong · 3 the disk is full or read-only ·
+Exit codes: 0 done · 2 not a checkpoint that can be used, with what is wrong · 3 the disk is full or read-only · \
 5 another process works on this model · 1 the hub could not be reached.
 """
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
+
+from interleaf.cli.model_choice import device_of
 
 if TYPE_CHECKING:
     from model.engine import Engine
@@ -23,16 +28,19 @@ class WeightsOption(StrEnum):
 
 @contextmanager
 def opened_engine(folder: Path, weights: WeightsOption, device: str | None) -> Iterator[Engine]:
-    """The engine of a model's folder, closed at the end."""
+    """The engine of a model's folder, closed at the end. A person is told that loading takes its time."""
     from interleaf import approot
-    from interleaf.foreign_logs import hush
+    from interleaf.foreign_logs import hush_progress
 
     approot.enter()
-    hush()
+    placed = device_of(device)
+    if sys.stderr.isatty():
+        typer.echo(f"loading {folder.name} …", err=True)
     from model.engines import open_engine
 
+    hush_progress()
     bits: dict[WeightsOption, WeightBits] = {WeightsOption.int8: "int8", WeightsOption.int4: "int4"}
-    engine = open_engine(folder, weights=bits.get(weights), device=device, tasks=())
+    engine = open_engine(folder, weights=bits.get(weights), device=placed, tasks=())
     try:
         yield engine
     finally:

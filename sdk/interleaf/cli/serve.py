@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from interleaf.cli.model_choice import MODELS, model_folder
+from interleaf.cli.model_choice import DEVICE, MODELS, model_folder
 from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 __all__ = ["EPILOG", "serve"]
@@ -17,11 +17,15 @@ MAX_KEY_FILE_BYTES: Final = 4_096
 EPILOG = """
 Examples:
 
-  interleaf models serve xc25                 then, in a client: base URL http://127.0.0.1:8000/v1, any key
+  interleaf models serve xc25
 
   interleaf models serve xc25 --host 0.0.0.0 --api-key-file key.txt
 
-Exit codes: 0 asked to end · 2 the address, the key or the model cannot be used.
+In a client: base URL http://127.0.0.1:8000/v1, the model's name, any key where the server has none. In Python: \
+OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="any").chat.completions.create(model="xc25", messages=…)
+
+Exit codes: 0 asked to end · 2 the address, the key, the device or the model's name cannot be used · 1 the model's \
+files are damaged.
 """
 
 
@@ -34,7 +38,7 @@ def serve(
     ),
     queue: int = typer.Option(16, min=1, max=1_024, help="Requests answered or waiting at a time."),
     weights: WeightsOption = typer.Option(WeightsOption.kept, help="Numbers of the weights in memory."),
-    device: str | None = typer.Option(None, help="Such as cpu or cuda:0 (default: the best there is)."),
+    device: str | None = DEVICE,
     models: Path | None = MODELS,
 ) -> None:
     """Answer OpenAI-compatible clients: chat, streaming, pictures, JSON schemas. One model, this machine."""
@@ -62,8 +66,12 @@ def _key(file: Path | None) -> str | None:
     try:
         with file.open("rb") as opened:
             key = opened.read(MAX_KEY_FILE_BYTES + 1).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingInvalid(str(file), f"cannot be read as a key ({type(error).__name__}).", "Use ASCII.") from error
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})."
+        raise SettingInvalid(str(file), problem, "Name a file that holds the key.") from error
+    except UnicodeDecodeError as error:
+        problem = "holds no key: it has bytes beyond ASCII."
+        raise SettingInvalid(str(file), problem, "Write one line of letters and digits.") from error
     if not 16 <= len(key) <= MAX_KEY_FILE_BYTES or not key.isprintable() or " " in key:
         raise SettingInvalid(str(file), "holds no key.", "Write one line of 16 letters or more, such as random hex.")
     return key

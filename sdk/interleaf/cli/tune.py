@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from interleaf.cli.model_choice import MODELS, model_folder, torch_dtype
+from interleaf.cli.model_choice import DEVICE, MODELS, device_of, model_folder, torch_dtype
 from interleaf.cli.printing import json_line, say, say_some
 from interleaf.cli.progress_bar import progress_bar
 
@@ -24,20 +24,20 @@ Examples:
 
   interleaf tune xc25 articles/set.json --out adapters/house-style
 
-  interleaf tune xc25 articles/set.json --out adapters/house-style --resume        go on after an interruption
+  interleaf tune xc25 articles/set.json --out adapters/house-style --resume     go on
 
   interleaf tune xc25 data.txt --out adapters/web --task web --epochs 3 --gradient-checkpointing
 
-The set is a JSON list of {"id": …, "image": "photo.jpg" or a list, "conversations": [{"from": "user", "value": …},
-{"from": "assistant", "value": …}, …]}. One picture stands in front; several are written
-`Image1 <ImageHere>; Image2 <ImageHere>; …`. Paths are as seen from the list's folder and stay under it; videos may
+The set is a JSON list of {"id": …, "image": "photo.jpg" or a list, "conversations": [{"from": "user", "value": …}, \
+{"from": "assistant", "value": …}, …]}. One picture stands in front; several are written \
+`Image1 <ImageHere>; Image2 <ImageHere>; …`. Paths are as seen from the list's folder and stay under it; videos may \
 stand for pictures. A data.txt names lists, a line each: list.json K, where K thousand samples are an epoch's share.
 
-Only low-rank pairs beside the decoder's linears learn (LoRA); the loss counts answers alone. DIR then holds the
-adapter (safetensors, as PEFT reads it), loss.jsonl and loss.png. Every --checkpoint-steps the state is kept; killed,
+Only low-rank pairs beside the decoder's linears learn (LoRA); the loss counts answers alone. DIR then holds the \
+adapter (safetensors, as PEFT reads it), loss.jsonl and loss.png. Every --checkpoint-steps the state is kept; killed, \
 the same command with --resume makes the same weights as if it had not been.
 
-Exit codes: 0 done · 2 the set, the model or an option is wrong, with what · 3 the disk is full or read-only, the last
+Exit codes: 0 done · 2 the set, the model or an option is wrong, with what · 3 the disk is full or read-only, the last \
 checkpoint stays · 5 another process teaches into DIR · 1 the memory is too small, or the loss is no number.
 """
 
@@ -72,7 +72,7 @@ def tune(
     ),
     task: TaskOption = typer.Option(TaskOption.base, help="Whose own adapters act meanwhile."),
     dtype: DtypeOption = typer.Option(DtypeOption.kept, help="Of the base; the pairs are always fp32."),
-    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1, auto (default: cuda where there is one)."),
+    device: str | None = DEVICE,
     seed: int = typer.Option(0, help="Of the pairs' beginning, the order of samples and dropout."),
     checkpoint_steps: int = typer.Option(50, help="Keep the state each so many steps."),
     gradient_checkpointing: bool = typer.Option(
@@ -104,12 +104,14 @@ def tune(
         gradient_checkpointing=gradient_checkpointing,
     )
     _refuse_bad_set(data)  # before a model of many gigabytes is loaded
-    folder = model_folder(model, models)
+    folder, placed = model_folder(model, models), device_of(device)
+    from interleaf.foreign_logs import hush_progress
     from model.loading import load_model
     from model.processor import XComposerProcessor
 
+    hush_progress()
     processor = XComposerProcessor.from_folder(folder)
-    network = load_model(folder, tasks=(settings.task,), dtype=torch_dtype(dtype.value), device=device or _device())
+    network = load_model(folder, tasks=(settings.task,), dtype=torch_dtype(dtype.value), device=placed)
     try:
         with progress_bar(quiet, counted=True) as show:
             taught = teach(
@@ -133,12 +135,6 @@ def _refuse_bad_set(data: Path) -> None:
     read_teaching_set(data)
 
 
-def _device() -> str | None:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else None
-
-
 def _record(taught: Taught) -> dict[str, Any]:
     from model.loss_curve import CURVE_LINES, CURVE_PICTURE
 
@@ -158,7 +154,9 @@ def _tell(taught: Taught) -> None:
 
     say_some(taught.skipped, "yellow", before="left out: ")
     first, last = taught.losses
-    left_out = f" · {len(taught.skipped):,} samples left out" if taught.skipped else ""
-    say(f"{taught.steps:,} steps · loss {first:.4f} at first, {last:.4f} at last{left_out}")
+    samples = "sample" if len(taught.skipped) == 1 else "samples"
+    left_out = f" · {len(taught.skipped):,} {samples} left out" if taught.skipped else ""
+    steps = f"{taught.steps:,} step{'' if taught.steps == 1 else 's'}"
+    say(f"{steps} · loss {first:.4f} at first, {last:.4f} at last{left_out}")
     say(f"adapter: {taught.folder}")
     say(str(taught.folder / CURVE_PICTURE), "dim")
