@@ -68,5 +68,6 @@ def is_local(host: str) -> bool:
 def _host_name(host: str) -> str:
     """The name in a Host header, without its port and the brackets of an address of IPv6."""
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        name, _, port = host[1:].partition("]")
+        return name if not port or port.startswith(":") else host
     return host.partition(":")[0]

@@ -8,94 +8,18 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import uvicorn
-from PIL import Image
+from PIL import Image, ImageFile
 
-from interleaf.errors import OutOfMemory, PromptTooLong, RequestRefused
-from model.engine import Engine, Piece, Request
+from model.completion_prompt import MAX_PICTURES, MAX_PIXELS
 from model.prompt import PicturePlace
-from model.server import bound_socket, create_app
 from tests.fake_engine import FakeEngine
-
-KEY = "k-0123456789abcdef"
-
-
-@dataclass
-class SayingEngine:
-    """Says back what it was asked, a word at a time; keeps the requests. `hold` makes it wait before each word."""
-
-    asked: list[Request] = field(default_factory=list)
-    hold: threading.Event | None = None
-    fails_after: int | None = None
-    made: int = 0
-    ended: list[str] = field(default_factory=list)
-    name: str = "saying"
-    fingerprint: str = "f" * 64
-    context_length: int = 100
-
-    def count(self, request: Request) -> int:
-        words = [p for turn in request.turns for part in turn.parts if isinstance(part, str) for p in part.split()]
-        if len(words) > self.context_length:
-            raise PromptTooLong("prompt", f"has {len(words)} tokens of {self.context_length}.", "Shorten it.")
-        return len(words) + 10 * len(request.pictures)
-
-    def generate(self, requests: Sequence[Request], canceled: Callable[[], bool] = lambda: False) -> Iterator[Piece]:
-        (request,) = requests
-        self.asked.append(request)
-        words = "".join(part for part in request.turns[-1].parts if isinstance(part, str)).split()
-        if request.grammar is not None:
-            words = ["{}"] if request.grammar.json_schema == {"type": "object"} else ['{"town":', '"Ely"}']
-        if words == ["forever"]:
-            words = ["on"] * 100_000
-        for number, word in enumerate(words):
-            if self.hold is not None:
-                self.hold.wait(0.02)
-            if canceled():
-                self.ended.append("canceled")
-                yield Piece(0, "", 0, "canceled")
-                return
-            if number == self.fails_after:
-                raise OutOfMemory("cpu", "is full.", "Ask for less at a time.")
-            if word in request.stops:
-                break
-            if number == request.sampling.max_new_tokens:
-                self.ended.append("length")
-                yield Piece(0, "", 0, "length")
-                return
-            self.made += 1
-            yield Piece(0, word if not number else f" {word}", 1)
-        self.ended.append("stop")
-        yield Piece(0, "", 0, "stop")
-
-    def choose(self, request: Request, options: Sequence[str]) -> list[float]:
-        return [0.0] * len(options)
-
-    def close(self) -> None:
-        return None
-
-
-@contextmanager
-def served(engine: Engine, **options: Any) -> Iterator[str]:
-    """The address of a server that runs in a thread."""
-    app = create_app(engine, model_name="tiny", draw_seed=lambda: 77, clock_s=lambda: 1_000.0, **options)
-    with bound_socket("127.0.0.1", 0, has_key=False) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
+from tests.model.serving import SayingEngine, client_of, picture, served, until, user, words
 
 
 @pytest.fixture(scope="module")
@@ -109,35 +33,9 @@ def address(engine: SayingEngine) -> Iterator[str]:
         yield where
 
 
-def client_of(address: str, key: str = "any") -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, timeout=20)
-
-
 @pytest.fixture(scope="module")
 def client(address: str) -> openai.OpenAI:
     return client_of(address)
-
-
-def user(content: Any) -> list[Any]:
-    return [{"role": "user", "content": content}]
-
-
-def picture(colour: str = "red") -> dict[str, Any]:
-    file = io.BytesIO()
-    Image.new("RGB", (30, 20), colour).save(file, "PNG")
-    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
-
-
-def words(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "did not happen in 10 s"
-        time.sleep(0.01)
 
 
 def test_a_chat_over_several_turns(client: openai.OpenAI, engine: SayingEngine) -> None:
@@ -381,46 +279,88 @@ def test_a_body_that_is_too_large_is_not_read(address: str) -> None:
         assert b" 413 " in raw.recv(100)
 
 
+def test_a_body_that_does_not_come_loses_its_place() -> None:
+    """A client that dribbles bytes never ends by itself; its place goes to the next one when its time is over."""
+    with served(SayingEngine(), queue_places=1, body_timeout_s=0.5) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            slow.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode("ascii"))
+            began, dribbled = time.monotonic(), threading.Event()
+
+            def dribble() -> None:
+                for _ in range(100):
+                    try:
+                        slow.sendall(b" ")
+                    except OSError:
+                        return
+                    if dribbled.wait(0.05):
+                        return
+
+            client = client_of(address)
+            thread = threading.Thread(target=dribble)
+            thread.start()
+            try:
+                time.sleep(0.1)
+                with pytest.raises(openai.InternalServerError):  # its place is taken
+                    client.chat.completions.create(model="tiny", messages=user("hi"))
+                said = slow.recv(1_000)
+            finally:
+                dribbled.set()
+                thread.join(10)
+            assert b" 408 " in said and b"did not come within 0.5 s" in said + slow.recv(1_000)
+            assert 0.4 < time.monotonic() - began < 5
+        assert client.chat.completions.create(model="tiny", messages=user("hi")).choices[0].message.content == "hi"
+
+
+def of_many_pixels() -> dict[str, Any]:
+    """A picture of 81 megapixels in a few kilobytes."""
+    file = io.BytesIO()
+    Image.new("1", (9_000, 9_000)).save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def test_more_pictures_or_pixels_than_a_request_may_hold_are_refused_and_none_is_decoded(
+    engine: SayingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    true_load = ImageFile.ImageFile.load
+
+    def watched(self: ImageFile.ImageFile) -> Any:
+        decoded.append(self.size)
+        return true_load(self)
+
+    huge = of_many_pixels()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", watched)
+    asked = len(engine.asked)
+    with served(engine) as address:
+        client = client_of(address)
+        for content, said in (
+            ([huge] * 200, f"200 pictures of {200 * 81_000_000:,} px in all; at most {MAX_PIXELS:,}"),
+            ([huge] * 300, f"300 pictures of at most {MAX_PICTURES}"),
+        ):
+            with pytest.raises(openai.BadRequestError) as refused:
+                client.chat.completions.create(model="tiny", messages=user([*content, words("Which?")]))
+            assert said in refused.value.message and refused.value.code == "context_length_exceeded"
+    assert decoded == [] and len(engine.asked) == asked
+
+
+def test_a_model_that_never_stops_ends_with_length(client: openai.OpenAI) -> None:
+    said = client.chat.completions.create(model="tiny", messages=user("forever"))
+    assert said.choices[0].finish_reason == "length"
+    assert said.usage is not None and said.usage.completion_tokens == 1_024, "where a client sets no limit"
+    stream = client.chat.completions.create(model="tiny", messages=user("forever"), max_tokens=7, stream=True)
+    finishes = [chunk.choices[0].finish_reason for chunk in stream]
+    assert finishes == [None] * 8 + ["length"]
+
+
 def test_models_and_health(client: openai.OpenAI, address: str) -> None:
     assert [model.id for model in client.models.list()] == ["tiny"]
     assert client.models.retrieve("tiny").owned_by == "interleaf"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("other")
     assert httpx.get(f"{address}/health").json() == {"status": "ok"}
-
-
-def test_pages_in_a_browser_are_no_programs_of_this_machine(address: str) -> None:
-    where = f"{address}/v1/chat/completions"
-    body = json.dumps({"model": "tiny", "messages": user("hi")})
-    assert httpx.post(where, content=body, headers={"content-type": "text/plain"}).status_code == 415
-    rebound = {"content-type": "application/json", "host": "evil.example:80"}
-    assert httpx.post(where, content=body, headers=rebound).status_code == 403
-    assert httpx.options(where, headers={"origin": "http://evil.example"}).status_code == 405
-
-
-def test_a_key_is_asked_for_on_every_route_but_health() -> None:
-    with served(SayingEngine(), api_key=KEY) as address:
-        good = client_of(address, KEY)
-        assert good.chat.completions.create(model="tiny", messages=user("hi")).choices[0].message.content == "hi"
-        for key in ("wrong", KEY[:-1], KEY + "x"):
-            with pytest.raises(openai.AuthenticationError) as refused:
-                client_of(address, key).models.list()
-            assert refused.value.code == "invalid_api_key" and KEY not in refused.value.message
-        for path in ("/v1/models", "/v1/models/tiny", "/none"):
-            assert httpx.get(address + path).status_code == 401
-        assert httpx.get(f"{address}/v1/models", headers={"authorization": f"Basic {KEY}"}).status_code == 401
-        assert httpx.get(f"{address}/health").status_code == 200
-
-
-def test_short_keys_and_open_addresses_without_a_key_are_refused() -> None:
-    with pytest.raises(RequestRefused):
-        create_app(SayingEngine(), model_name="tiny", api_key="short")
-    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
-        with pytest.raises(RequestRefused, match="no key"):
-            bound_socket(host, 0, has_key=False)
-    with bound_socket("127.0.0.1", 0, has_key=False) as first, pytest.raises(RequestRefused, match="listened"):
-        first.listen()
-        bound_socket("127.0.0.1", first.getsockname()[1], has_key=False)
 
 
 def test_a_client_that_goes_away_stops_its_answer() -> None:

@@ -51,6 +51,7 @@ def serve(
         opened_engine(folder, weights, device) as engine,
     ):
         app = server.create_app(engine, model_name=folder.name, api_key=key, queue_places=queue)
+        listening.listen()  # who reads the line may connect at once
         shown_host, real_port = listening.getsockname()[:2]
         shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
         typer.echo(f"{folder.name} at http://{shown_host}:{real_port}/v1 (Ctrl-C ends)", err=True)
