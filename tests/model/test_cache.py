@@ -91,3 +91,20 @@ def test_room_doubles_so_that_growing_costs_the_same_for_each_token() -> None:
         layer.update(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2))
         rooms.append(layer.capacity)
     assert sorted(set(rooms)) == [4, 8, 16, 32, 64, 128]
+
+
+def test_what_sequences_have_already_comes_before_and_ends_at_one_place() -> None:
+    def drawn(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(torch.randn(2, count, 3), torch.randn(2, count, 3)) for _ in range(2)]
+
+    first, second, third = drawn(4), drawn(2), drawn(3)
+    cache = LengthCache(2, 5)
+    cache.begin([[first], [second, third], []])
+    cache.update(torch.ones(3, 2, 2, 3), torch.ones(3, 2, 2, 3), 1)
+    for layer in range(2):
+        for which in range(2):
+            (a,), (b, c) = [first[layer][which]], [second[layer][which], third[layer][which]]
+            assert torch.equal(cache.part(0, 1)[layer][which][:, :4], a)
+            assert torch.equal(cache.part(1, 0)[layer][which][:, :5], torch.cat([b, c], dim=1))
+            assert not cache.part(0, 0)[layer][which][:, :1].any() and not cache.part(2, 0)[layer][which][:, :5].any()
+    assert cache.layers[0].get_seq_length() == 5 and cache.part(1, 5)[1][0].tolist() == torch.ones(2, 2, 3).tolist()
