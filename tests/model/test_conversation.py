@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
 from interleaf.errors import PromptInvalid
 from model.conversation import Conversation
 from model.engine import Sampling
 from model.prompt import PICTURE, PicturePlace
+from model.video import VideoComposite
 
 
 def words_of(conversation: Conversation, words: str, *pictures: str) -> list[tuple[str, str]]:
@@ -45,6 +47,18 @@ def test_a_picture_of_a_later_question_has_its_place_there() -> None:
     talk.answered("Hello", [], "Hi.")
     request = talk.ask("What?", ["a"])
     assert PICTURE in request.turns[2].parts and PICTURE not in request.turns[0].parts
+
+
+def test_a_question_about_one_video_says_that_it_is_about_its_frames() -> None:
+    video = VideoComposite(Image.new("RGB", (56, 112)), 2)
+    talk = Conversation()
+    said = "Here are some frames of a video. What happens?"
+    assert talk.ask("What happens?", [video]).turns[0].parts == (said,)
+    talk.answered("What happens?", [video], "The tide comes in.")
+    later = talk.ask("And this?", ["a.png"]).turns
+    assert later[0].parts == ("Image1 ", PICTURE, "; ", said)
+    assert later[2].parts == ("Image2 ", PICTURE, "; ", "And this?"), "a picture is no video"
+    assert talk.ask("Which?", [video, "a.png"]).turns[2].parts[-1] == "Which?", "of several it says what they are"
 
 
 def test_asking_alone_leaves_no_trace_and_clear_forgets() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from interleaf.cli.app import app, main
+from interleaf.composer import Composer
+from interleaf.schema import Event
 from tests.sdk.material import write_material
 
 INSTRUCTION = "How a canal lock works and where its water comes from"
@@ -48,6 +53,29 @@ def test_a_brief_file_becomes_a_page_a_bundle_and_a_document(
     assert sorted(p.name for p in out.iterdir()) == ["article.html", "article.json", "article.zip"]
     assert {Path(f).name for f in said["files"]} == {"article.html", "article.json", "article.zip"}
     assert said["report"]["pictures_placed"] >= 2
+
+
+def test_interrupted_it_says_how_to_go_on_and_goes_on(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, home = tmp_path / "my out", tmp_path / "h"
+    true_events, interrupting = Composer.stream_from, [True]
+
+    def interrupted(self: Composer, *given: Any) -> Iterator[Event]:
+        for event in true_events(self, *given):
+            yield event
+            if event.stage == "draft" and interrupting.pop():
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Composer, "stream_from", interrupted)
+    common = ["--out", str(out), "--home", str(home), "--quiet"]
+    assert _main(monkeypatch, "compose", str(material / "brief.yaml"), *common) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("interrupted; go on with: interleaf compose --resume ")
+    words = shlex.split(said.partition("go on with: interleaf ")[2])
+    assert words[3:] == ["--out", str(out), "--home", str(home)]
+    assert _main(monkeypatch, *words) == 0
+    assert (out / "article.html").is_file()
 
 
 def test_options_override_the_brief_and_stages_are_told(

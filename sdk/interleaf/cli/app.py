@@ -77,4 +77,4 @@ def _tell(error: InterleafError) -> None:
         sys.stdout.write(json.dumps({"error": error_to_record(error)}, ensure_ascii=False) + "\n")
         return
     # Text, not markup: a file name may hold square brackets.
-    Console(stderr=True, highlight=False).print(Text("error: ", style="bold red") + Text(error.message))
+    Console(stderr=True, highlight=False).print(Text("error: ", style="bold red") + Text(error.message), soft_wrap=True)

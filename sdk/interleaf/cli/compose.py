@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,12 +103,11 @@ def compose(
             piece = composer.article
             if piece is None or (last is not None and last.kind == "needs_input"):
                 assert last is not None, "a run ends with an article, a question or an error"
-                _tell_question(last, out, as_json)
+                _tell_question(last, _resuming(last, out, home), as_json)
                 raise typer.Exit(7)
             files = _write(piece, out, wanted_formats or composer.last_brief.formats, show)
     except KeyboardInterrupt:
-        go_on = f"; go on with: interleaf compose --resume {last.run_id} --out {out}" if last is not None else ""
-        say(f"interrupted{go_on}", "yellow", error=True)
+        say(f"interrupted; go on with: {_resuming(last, out, home)}" if last else "interrupted", "yellow", error=True)
         raise typer.Exit(INTERRUPTED) from None
     _summarise(piece, files, as_json)
 
@@ -232,7 +232,13 @@ def _write(piece: ComposedArticle, out: Path, formats: tuple[str, ...], show: An
     return files
 
 
-def _tell_question(event: Event, out: Path, as_json: bool) -> None:
+def _resuming(event: Event, out: Path, home: Path | None) -> str:
+    """The command that goes on with the run of an event."""
+    where = ["--home", str(home)] if home else []
+    return shlex.join(["interleaf", "compose", "--resume", event.run_id, "--out", str(out), *where])
+
+
+def _tell_question(event: Event, resuming: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -249,10 +255,8 @@ def _tell_question(event: Event, out: Path, as_json: bool) -> None:
     else:
         for picture in event.data.get("pictures", ()):
             console.print(Text(f"after block {picture['slot']}: {picture['picture_id'][:12]} {picture['reason']}"))
-    console.print(
-        Text(f"The run waits. Answer with: interleaf compose --resume {event.run_id} --approve --out {out}", "yellow")
-    )
-    console.print(Text("or --cancel, or --answer FILE with your edited outline.", "yellow"))
+    say(f"The run waits. Answer with: {resuming} --approve", "yellow", error=True)
+    say("or --cancel, or --answer FILE with your edited outline.", "yellow", error=True)
 
 
 def _summarise(piece: ComposedArticle, files: list[Path], as_json: bool) -> None:
