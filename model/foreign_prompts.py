@@ -8,7 +8,7 @@ from typing import Any, Final
 from jinja2 import TemplateError
 from PIL import Image
 
-from interleaf.errors import PromptInvalid
+from interleaf.errors import OutOfMemory, PromptInvalid
 from model.engine import Request, Seen
 from model.picture import upright_rgb
 from model.prompt import PicturePlace
@@ -19,7 +19,7 @@ __all__ = ["ForeignPrompts"]
 # Put into a person's words where they spell a control token, so that they stay words.
 _BREAK: Final = "\u200b"
 # What processors raise for pictures and texts that they cannot prepare: too narrow, or not one for each place.
-_REFUSALS: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+_REFUSALS: Final = (ValueError, TypeError, LookupError, ArithmeticError)
 
 
 class ForeignPrompts:
@@ -34,7 +34,8 @@ class ForeignPrompts:
         self._controls = sorted(_controls(processor, self.tokenizer), key=lambda t: (-len(t), t))
 
     def inputs(self, requests: Sequence[Request]) -> Any:
-        """The network's inputs for all requests, by name, on the CPU. PromptInvalid or PictureUnreadable."""
+        """The network's inputs for all requests, by name, on the CPU. PromptInvalid, PictureUnreadable, or
+        OutOfMemory."""
         texts = [self.text(request) for request in requests]
         pictures = [[_pixels(p, f"picture {n}") for n, p in enumerate(r.pictures, 1)] for r in requests]
         try:
@@ -45,6 +46,9 @@ class ForeignPrompts:
                 return_tensors="pt",
                 add_special_tokens=self._adds_specials(texts),
             )
+        except MemoryError as error:
+            problem = "has too little memory to prepare this."
+            raise OutOfMemory(self._name, problem, "Ask fewer at a time, or with fewer pictures.") from error
         except _REFUSALS as error:
             raise PromptInvalid(
                 "prompt", f"cannot be prepared for {self._name} ({_reason(error)}).", "Give other pictures."

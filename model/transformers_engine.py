@@ -20,7 +20,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from interleaf.errors import PromptInvalid, PromptTooLong, Unsupported
 from model.decoding import Growing, alike, choose_tokens
-from model.engine import Piece, Request
+from model.engine import Piece, Request, Seen
 from model.foreign_prompts import ForeignPrompts
 from model.grammar import GrammarCompiler
 from model.memory import memory_translated
@@ -31,6 +31,8 @@ from model.streaming import Words
 __all__ = ["TransformersEngine"]
 
 MAX_REQUESTS: Final = 256
+# More pictures than these in a request are looked at one by one first, so that too many of them never are in memory.
+_FEW_PICTURES: Final = 16
 
 
 class TransformersEngine:
@@ -169,7 +171,20 @@ class TransformersEngine:
             return logits[:, -last:].float().log_softmax(-1)
 
     def _inputs(self, requests: Sequence[Request]) -> Any:
-        return self._prompts.inputs(requests).to(self._model.device)
+        for request in requests:
+            if len(request.pictures) > _FEW_PICTURES:
+                self._refuse_too_many(request.pictures)
+        with memory_translated(self.name):
+            return self._prompts.inputs(requests).to(self._model.device)
+
+    def _refuse_too_many(self, pictures: Sequence[Seen]) -> None:
+        plain = self.count(Request.ask("?"))
+        total = 0
+        for number, picture in enumerate(pictures, 1):
+            total += self.count(Request.ask("?", [picture])) - plain
+            if total > self.context_length:
+                taken = f"of {len(pictures)} pictures {number} take {total:,} tokens"
+                raise PromptTooLong("prompt", f"{taken}; {self.context_length:,} fit in all.", "Give fewer pictures.")
 
     def _rows(self, inputs: Any) -> list[list[int]]:
         """The ids of each row, without padding."""

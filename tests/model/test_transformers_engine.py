@@ -205,6 +205,14 @@ def test_what_pictures_show_and_their_order_matters(opened: TransformersEngine) 
         assert max(abs(a - b) for a, b in zip(scores[one], scores[other], strict=True)) > 1e-5
 
 
+def test_pictures_stand_in_the_order_of_their_places(opened: TransformersEngine) -> None:
+    first, second = photo(10), photo(90)
+    alone, both = (
+        opened._inputs([Request.ask("Which?", seen)])["pixel_values"].flatten() for seen in ([first], [first, second])
+    )
+    assert len(both) == 2 * len(alone) and both[: len(alone)].equal(alone) and not both[len(alone) :].equal(alone)
+
+
 def test_nothing_is_left_of_an_earlier_call(opened: TransformersEngine) -> None:
     """The Qwen networks keep the places of pictures between calls."""
     words, seen = (
@@ -221,6 +229,23 @@ def test_a_video_comes_as_a_picture(opened: TransformersEngine) -> None:
     picture = photo(7, 120)
     asked = [Request.ask("What happens?", [seen], sampling=SHORT) for seen in (picture, VideoComposite(picture, 4))]
     assert answer(opened, asked[0]) == answer(opened, asked[1])
+
+
+def test_far_too_many_pictures_are_refused_before_all_are_in_memory(
+    opened: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    plain = opened._prompts.inputs
+
+    def watched(requests: Any) -> Any:
+        given.append(sum(len(request.pictures) for request in requests))
+        return plain(requests)
+
+    monkeypatch.setattr(opened._prompts, "inputs", watched)
+    with pytest.raises(PromptTooLong, match="of 400 pictures"):
+        opened.generate([Request.ask("And?", [photo(9)] * 400)])
+    assert max(given) == 1
+    assert opened.count(Request.ask("And?", [photo(9)] * 17)) and given[-1] == 17
 
 
 # Answers
@@ -264,6 +289,18 @@ def test_a_failure_in_the_model_comes_out_of_its_thread(
     monkeypatch.setattr(opened._model, "generate", failing)
     with pytest.raises(kind):
         answer(opened, Request.ask("Hi", sampling=Sampling(2)))
+
+
+def test_too_little_memory_for_preparing_says_so(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_engine(copy)
+    assert isinstance(engine, TransformersEngine)
+
+    def failing(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engine._processor.image_processor, "_preprocess", failing)
+    with pytest.raises(OutOfMemory, match="prepare"):
+        engine.count(Request.ask("Hi", [photo()]))
 
 
 # Choosing

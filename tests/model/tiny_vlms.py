@@ -79,7 +79,7 @@ def _tokenizer(specials: Sequence[str], template: str, end: str = "<|im_end|>", 
             show_progress=False,
         ),
     )
-    if "bos_token" in named:  # as many families do: what the tokenizer adds, the template has written already
+    if "bos_token" in named:
         bos = named["bos_token"]
         raw.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", special_tokens=[(bos, raw.token_to_id(bos))]
@@ -106,7 +106,9 @@ def _llava_parts() -> _Parts:
         "num_additional_image_tokens": 1,
     }
     pictures = CLIPImageProcessorPil(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
-    return _tokenizer(["<image>"], _CHATML.replace("PICTURE", "<image>")), pictures, said
+    # The tokenizer begins each text; SmolVLM's does too, though its template has done so already.
+    tokenizer = _tokenizer(["<image>", "<s>"], _CHATML.replace("PICTURE", "<image>"), bos_token="<s>")
+    return tokenizer, pictures, said
 
 
 def _qwen_parts(kind: str, patch_px: int) -> _Parts:
