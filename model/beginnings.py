@@ -40,6 +40,14 @@ class Known(NamedTuple):
     length: int
     parts: tuple[Part, ...]
 
+    def first(self, length: int) -> Known:
+        """No more than so many of them."""
+        parts, at = [], 0
+        for part in self.parts:
+            parts.append(_cut(part, 0, max(0, length - at)))
+            at += part[0][0].shape[1]
+        return Known(min(length, self.length), tuple(parts))
+
 
 class Tokens:
     """A prompt's (L,) ids with all that decides its keys and values: pictures, task, rotary base.
@@ -66,6 +74,12 @@ class Tokens:
             if picture.end > upto or self._by_start.get(picture.start) != picture:
                 return picture.start
         return upto
+
+    def common(self, other: Tokens, end: int) -> int:
+        """How many of their first tokens, at most `end`, two prompts share; one at least is left to each."""
+        if self.setting != other.setting:
+            return 0
+        return self.alike(other.ids, other.pictures, 0, min(end, len(self) - 1, len(other) - 1))
 
     def symbol(self, at: int) -> tuple[object, ...]:
         """What tells apart how prompts go on at `at`."""
@@ -118,7 +132,7 @@ class Beginnings:
         with self._lock:
             path, length = self._walk(tokens, end)
             self._touch(path)
-            return Known(length, tuple(_cut(node.part, 0, length - node.start) for node in path))
+            return Known(length, tuple(node.part for node in path)).first(length)
 
     def put(self, tokens: Tokens, end: int, parts: Sequence[Part]) -> None:
         """Keep the first `end` tokens, of which `parts` are the keys and values, copied; as many as there is room for.

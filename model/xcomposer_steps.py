@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import torch
@@ -21,7 +22,7 @@ from model.config import XComposerConfig
 from model.rotary import rotary_base
 from model.xcomposer import XComposerForConditionalGeneration
 
-__all__ = ["EncodedPicture", "PreparedPrompt", "XComposerSteps", "common_length"]
+__all__ = ["EncodedPicture", "PreparedPrompt", "XComposerSteps", "shared_beginnings"]
 
 # A shorter common beginning is not worth a forward of its own, nor a mask.
 MIN_COMMON: Final = 32
@@ -79,11 +80,15 @@ class XComposerSteps:
     def prefill(self) -> Tensor:
         """(B, V) logits after the prompts."""
         known = [self._known(tokens) for tokens in self._tokens]
-        common = common_length(self._tokens)
-        if common > known[0].length:  # then nobody knows more than the first, and it is computed for all
-            self._compute(known[:1], common)
-            known = [Known(common, (self._cache.part(0, 0),))] * len(known)
-        return self._compute(known, None)
+        for length, row in shared_beginnings(self._tokens):
+            if length - known[row].length >= MIN_COMMON:
+                self._compute([row], [known[row]], length)
+                found, source = Known(length, (self._cache.part(0, 0),)), self._tokens[row]
+                for other, line in enumerate(self._tokens):
+                    alike = source.common(line, length)
+                    if alike > known[other].length:
+                        known[other] = found.first(alike)
+        return self._compute(range(len(known)), known, None)
 
     @torch.no_grad()
     def step(self, tokens: Sequence[int]) -> Tensor:
@@ -123,10 +128,10 @@ class XComposerSteps:
         found = self._beginnings.find(tokens, len(tokens) - 1)
         return found if found.length >= MIN_COMMON else _NOTHING
 
-    def _compute(self, known: Sequence[Known], end: int | None) -> Tensor:
-        """(B, V) logits after the first `end` tokens (None: all) of the first prompts, of which so much is known; the
-        cache then holds them, and what is new is kept."""
-        prompts, tokens = self._prompts[: len(known)], self._tokens[: len(known)]
+    def _compute(self, rows_of: Sequence[int], known: Sequence[Known], end: int | None) -> Tensor:
+        """(B, V) logits after the first `end` tokens (None: all) of these prompts, of which so much is known; the cache
+        then holds them, and what is new is kept."""
+        prompts, tokens = [self._prompts[row] for row in rows_of], [self._tokens[row] for row in rows_of]
         past = max(one.length for one in known)
         rows = [prompt.ids[one.length : end] for prompt, one in zip(prompts, known, strict=True)]
         longest, pad = max(map(len, rows)), self._pad()
@@ -187,13 +192,15 @@ class XComposerSteps:
         return logits
 
 
-def common_length(prompts: Sequence[Tokens]) -> int:
-    """How many tokens the prompts begin with alike, pictures whole and the same; 0 where sharing does not pay or is
-    not exact (other tasks, other rotary bases)."""
-    first, *others = prompts
-    if not others or any(other.setting != first.setting for other in others):
-        return 0
-    common = min(map(len, prompts)) - 1  # one token at least is left to each
-    for other in others:
-        common = first.alike(other.ids, other.pictures, 0, common)
-    return common if common >= MIN_COMMON else 0
+def shared_beginnings(prompts: Sequence[Tokens]) -> list[tuple[int, int]]:
+    """Lengths of beginnings that two of the prompts have in common, each with the number of one of the two; the longest
+    first. Only neighbours in the order of their pictures and ids are held against one another."""
+    order = sorted(
+        range(len(prompts)),
+        key=lambda row: (prompts[row].setting, [p.key for p in prompts[row].pictures], prompts[row].ids.tobytes()),
+    )
+    found = [
+        (prompts[one].common(prompts[other], min(len(prompts[one]), len(prompts[other]))), one)
+        for one, other in pairwise(order)
+    ]
+    return sorted(found, reverse=True)

@@ -116,6 +116,19 @@ def test_a_batch_takes_its_beginning_from_earlier_requests(
     assert gathered(engine.generate(asked), 4) == gathered(plain.generate(asked), 4)
 
 
+def test_what_some_of_a_batch_share_is_computed_once(plain: XComposerEngine, computed: list[tuple[int, int]]) -> None:
+    """Questions about more and more of one article, as for captions, beside two that share something else."""
+    parts = [f"{number} {NOTES}" for number in range(4)]
+    asked = [Request.ask("".join(parts[: n + 1]) + "A caption?", sampling=SHORT) for n in (2, 0, 3, 1)]
+    asked += [Request.ask(f"{NOTES}{word}", sampling=SHORT, task="write") for word in ("One?", "Two?")]
+    whole = [plain.count(request) for request in asked]
+    together = gathered(plain.generate(asked), 6)
+    first, second, rows = computed[:3]
+    assert first[0] == second[0] == 1 and rows[0] == 6
+    assert first[1] > whole[0] - 20 and rows[1] < max(whole) - first[1] + 20
+    assert together == [gathered(plain.generate([request]), 1)[0] for request in asked]
+
+
 def test_prompts_of_other_lengths_that_have_run_take_a_token_each(
     engine: XComposerEngine, plain: XComposerEngine, computed: list[tuple[int, int]]
 ) -> None:

@@ -17,7 +17,7 @@ from model.engine import Engine, Grammar, Request, Sampling, gathered
 from model.engines import open_engine
 from model.prompt import PICTURE, Turn, chat
 from model.xcomposer_engine import XComposerEngine
-from model.xcomposer_steps import MIN_COMMON, EncodedPicture, PreparedPrompt, XComposerSteps, common_length
+from model.xcomposer_steps import MIN_COMMON, EncodedPicture, PreparedPrompt, XComposerSteps, shared_beginnings
 from tests.contracts.engine import EngineContract
 from tests.model.test_whole import shelved
 
@@ -269,5 +269,5 @@ def test_other_pictures_are_no_common_beginning(engine: XComposerEngine) -> None
         picture = EncodedPicture(key, torch.zeros(40, 64))
         return PreparedPrompt((*ids, last), (picture,), "base", 120).tokens(config)
 
-    assert common_length([prompt("one", 60), prompt("one", 61)]) == len(ids)
-    assert common_length([prompt("one", 60), prompt("other", 61)]) == 0
+    assert shared_beginnings([prompt("one", 60), prompt("one", 61)])[0][0] == len(ids)
+    assert shared_beginnings([prompt("one", 60), prompt("other", 61)])[0][0] == 3
