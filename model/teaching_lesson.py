@@ -142,4 +142,5 @@ def lessons_of(
                 raise
             lessons.append(None)
             skipped.append(f"{error.thing}: {error.problem}")
+    on_sample(len(samples), len(samples))
     return lessons, skipped

@@ -95,8 +95,10 @@ def test_long_samples_are_refused_or_left_out(processor: XComposerProcessor, tmp
     teacher = Teacher(processor, max_length=30)
     with pytest.raises(PromptTooLong, match=rf"\(long\): has \d+ tokens, {VECTORS} of them for 1 pictures; 30 fit"):
         teacher.lesson(samples[0])
-    lessons, skipped = lessons_of(teacher, samples, skip_long=True)
+    told: list[tuple[int, int]] = []
+    lessons, skipped = lessons_of(teacher, samples, skip_long=True, on_sample=lambda *step: told.append(step))
     assert lessons == [None] and len(skipped) == 1 and "30 fit" in skipped[0]
+    assert told == [(0, 1), (1, 1)], "a bar ends full"
 
 
 def test_a_broken_picture_is_named_with_its_sample(processor: XComposerProcessor, tmp_path: Path) -> None:
