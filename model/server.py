@@ -142,11 +142,14 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
 async def _told_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for these alone"
     codes = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
+    said = str(error.detail)
+    if error.status_code in (404, 405):
+        said = "There is nothing here by this method and path. There are POST /v1/chat/completions and GET /v1/models."
     headers = dict(error.headers or {})
     if error.status_code in (408, 413):
         headers["Connection"] = "close"  # the rest of the body is not read
     return JSONResponse(
-        error_body(error.status_code, str(error.detail), codes.get(error.status_code, "refused")),
+        error_body(error.status_code, said, codes.get(error.status_code, "refused")),
         error.status_code,
         headers,
     )

@@ -253,6 +253,8 @@ def test_errors_have_their_shape_and_status(client: openai.OpenAI, address: str)
         assert answer.status_code == 400 and answer.json()["error"]["message"]
     assert httpx.get(where).status_code == 405
     assert httpx.get(f"{address}/v1/none").json()["error"]["code"] == "not_found"
+    with pytest.raises(openai.NotFoundError, match="There are POST /v1/chat/completions"):
+        client.responses.create(model="tiny", input="hi")
     for path in ("/docs", "/openapi.json", "/redoc"):
         assert httpx.get(address + path).status_code == 404
 
