@@ -38,15 +38,15 @@ class XComposerDialect:
     version = "xcomposer-1"
 
     def outline(self, order: Order) -> Ask:
-        point, heading = f'("- " line "\\n"){{0,{MAX_POINTS}}}', '"## " line "\\n"'
-        sections = f'("## " line "\\n" {point}){{0,{MAX_SECTIONS - 1}}}'
+        # Line ends come before lines, so that the answer may end with any of them.
+        section = f'"\\n## " line ("\\n- " line){{0,{MAX_POINTS}}}'
         # Without a title of the person's own, the answer's first line is one.
-        first = "" if order.title else 'line "\\n" '
+        first = "" if order.title else '" " line '
         return Ask(
             parts=(f"请列出下面的作文题目对应的写作大纲。\n**题目：**\n{_asked(order)}",),
             max_tokens=OUTLINE_TOKENS,
-            answer_start=f"# {order.title}\n" if order.title else "# ",
-            ebnf=f"root ::= {first}{heading} {point} {sections}\nline ::= {_LINE}\n",
+            answer_start=f"# {order.title}" if order.title else "#",
+            ebnf=f"root ::= {first}{section} ({section}){{0,{MAX_SECTIONS - 1}}}\nline ::= {_LINE}\n",
             work="write",
         )
 
@@ -76,7 +76,7 @@ class XComposerDialect:
         return Ask(
             parts=(
                 f"根据下面的题目和写作大纲进行写作。\n**题目**\n{asked}\n\n**大纲：**\n{outline_text(outline)}\n\n"
-                f"**正文写作：**\n只写{about}{length}。\n",
+                f"**正文写作：**\n只写{about}{length}。",
             ),
             max_tokens=0,  # by the section's length: the writer knows
             answer_start=f"## {section.heading}\n" if section.heading else "",
@@ -127,8 +127,8 @@ class XComposerDialect:
         shown: list[str | Shown] = ["根据给定上下文和候选图像，选择合适的配图："]
         shown += [part if isinstance(part, Shown) else _plain(part) + "\n" for part in before]
         shown.append("候选图像包括: ")
-        for option in options:
-            shown += [f"{option.letter}.", option.picture, "\n"]
+        for number, option in enumerate(options):
+            shown += [("\n" if number else "") + f"{option.letter}.", option.picture]
         return Ask(parts=tuple(shown), max_tokens=4, answer_start="最合适的图是")
 
     def answers(self, options: Sequence[Option]) -> tuple[str, ...]:

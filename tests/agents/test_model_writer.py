@@ -84,7 +84,7 @@ def scripted(*answers: str) -> FakeEngine:
 
 
 def test_an_outline_is_read_and_lengths_sum_to_the_piece(pixels: Callable[[str], Path]) -> None:
-    engine = scripted("Bees\n## Colonies\n- one queen\n- many workers\n## The dance\n")
+    engine = scripted(" Bees\n## Colonies\n- one queen\n- many workers\n## The dance")
     outline = writer_on(engine, pixels, "xcomposer").outline(OutlineTask(BRIEF, BEE_SOURCES, "en"))
     assert outline.title == "Bees"
     assert [section.heading for section in outline.sections] == ["Colonies", "The dance"]
