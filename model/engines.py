@@ -18,6 +18,7 @@ from model.foreign_processor import open_processor
 from model.loading import load_model
 from model.manifest import MANIFEST, read_manifest
 from model.processor import XComposerProcessor
+from model.teaching_adapter import apply_adapter, read_record
 from model.transformers_engine import TransformersEngine
 from model.weight_only import WeightBits
 from model.xcomposer_engine import XComposerEngine
@@ -28,15 +29,24 @@ _END_BYTES: Final = 1024 * 1024
 
 
 def open_engine(
-    folder: Path, *, weights: WeightBits | None = None, device: str | None = None, tasks: Sequence[Task] = ()
+    folder: Path,
+    *,
+    weights: WeightBits | None = None,
+    device: str | None = None,
+    tasks: Sequence[Task] = (),
+    adapter: Path | None = None,
 ) -> Engine:
     """The engine of a model folder: a converted XComposer, or any chat model with eyes that transformers loads.
 
     `weights`: int8 or int4 for an XComposer's decoder; `tasks`: whose adapters are loaded at once (others come when
-    they are asked for). WeightsUnusable when the folder holds no model, or one without a tokenizer; Unsupported for
-    what a model cannot do."""
+    they are asked for); `adapter`: an adapter of ours, merged in. WeightsUnusable when the folder holds no model, or
+    one without a tokenizer, or the adapter is of another base; Unsupported for what a model cannot do."""
     if not (folder / MANIFEST).is_file():
+        if adapter is not None:
+            raise Unsupported(folder.name, "takes no adapter here.", "Take an XComposer for one.")
         return _of_transformers(folder, weights, device, tasks)
+    if adapter is not None and weights is not None:
+        raise Unsupported(adapter.name, f"cannot be merged into {weights} weights.", "Open the model with its own.")
     manifest = read_manifest(folder)
     processor = XComposerProcessor.from_folder(folder)
     model = load_model(folder, tasks=tasks, weights=weights, device=device)
@@ -45,6 +55,9 @@ def open_engine(
         "merged": manifest.merged_task,
         "weights": weights or manifest.dtype,
     }
+    if adapter is not None:
+        apply_adapter(model, adapter, merge=True)
+        said["adapter"] = read_record(adapter).weights_sha256
     return XComposerEngine(model, processor, folder.name, _hashed(said), folder=folder)
 
 
