@@ -43,17 +43,20 @@ SIZES: dict[str, dict[str, int]] = {
 KEY_VALUE_HEADS = {"small": 2, "100m": 2, "wide": 8, "wide-1": 8}
 
 
-def network(size: str, dtype: torch.dtype, vocabulary: int = VOCABULARY) -> XComposerForConditionalGeneration:
-    """Random weights, with the picture path; a vision tower of next to nothing."""
+def network(
+    size: str, dtype: torch.dtype, vocabulary: int = VOCABULARY, **changes: Any
+) -> XComposerForConditionalGeneration:
+    """Random weights, with the picture path; a vision tower of next to nothing. `changes` of the config."""
     tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
-    config = XComposerConfig(
+    values: dict[str, Any] = {
         **SIZES[size],
-        num_key_value_heads=KEY_VALUE_HEADS[size],
-        vocab_size=vocabulary,
-        image_token_id=vocabulary - 1,
-        plora_rank=dict.fromkeys(LINEARS, 8 if size == "small" else 256),
-        vision_config={**tower, "image_size": 56, "patch_size": 14},
-    )
+        "num_key_value_heads": KEY_VALUE_HEADS[size],
+        "vocab_size": vocabulary,
+        "image_token_id": vocabulary - 1,
+        "plora_rank": dict.fromkeys(LINEARS, 8 if size == "small" else 256),
+        "vision_config": {**tower, "image_size": 56, "patch_size": 14},
+    }
+    config = XComposerConfig(**(values | changes))
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
