@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from interleaf.errors import OutputUnwritable, Unsupported, WeightsUnusable, shown
 from interleaf.whole_file import write_whole
-from model.config import Task
-from model.json_file import read_object
+from model.adapter_record import RECORD, AdapterRecord, read_record
 from model.plora import PartialLoraLinear, merged
 from model.weight_file import open_tensors, write_weight_file
 from model.xcomposer import XComposerForConditionalGeneration
@@ -42,29 +40,10 @@ __all__ = [
 TARGETS: Final = ("attention.wqkv", "attention.wo", "feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
 WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
-RECORD: Final = "teaching.json"
-FORMAT: Final = 1
 # What PEFT puts before the names of a model that it wraps.
 _PREFIX: Final = "base_model.model."
 _NAME: Final = "default"
 _SAMPLED: Final = 256
-
-
-class AdapterRecord(BaseModel):
-    """What an adapter is: of which base, for which task, how large, how it was taught, the sha256 of its weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: int = FORMAT
-    base: str = Field(max_length=500)
-    base_fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    set_fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    task: Task = "base"
-    rank: int = Field(ge=1, le=4_096)
-    alpha: int = Field(ge=1, le=65_536)
-    steps: int = Field(ge=0)
-    settings: dict[str, str | int | float | bool | None] = Field(max_length=50)
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 def base_fingerprint(model: XComposerForConditionalGeneration) -> str:
@@ -150,21 +129,6 @@ def write_adapter(
     record = record.model_copy(update={"weights_sha256": sha256})
     write_whole(folder / RECORD, (record.model_dump_json(indent=2) + "\n").encode())
     return record
-
-
-def read_record(folder: Path) -> AdapterRecord:
-    """What the adapter in `folder` is. WeightsUnusable when it holds none, or was made by a newer interleaf."""
-    if not (folder / RECORD).is_file():
-        raise WeightsUnusable(str(folder), f"has no {RECORD}: it holds no finished adapter.", "Run: interleaf tune")
-    found = read_object(folder / RECORD)
-    if found.get("format") != FORMAT:
-        raise WeightsUnusable(str(folder), f"is of format {shown(found.get('format'))}; this interleaf reads {FORMAT}.")
-    try:
-        return AdapterRecord.model_validate(found)
-    except ValidationError as error:
-        first = error.errors()[0]
-        problem = f"{RECORD} is damaged: {shown('.'.join(map(str, first['loc'])))}: {first['msg']}."
-        raise WeightsUnusable(str(folder), problem, "Copy the adapter again.") from error
 
 
 def apply_adapter(
