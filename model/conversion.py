@@ -39,11 +39,18 @@ COPIED_FILES: Final[tuple[str, ...]] = (
     "LICENSE.txt",
     "LICENSE.md",
 )
-# Patterns of every file that is worth fetching from a hub.
+# Patterns of every file that is worth fetching from a hub, of an XComposer or of another family's chat model.
 KNOWN_FILES: Final[tuple[str, ...]] = (
     "config.json",
     "generation_config.json",
     *COPIED_FILES,
+    "vocab.json",
+    "merges.txt",
+    "chat_template.json",
+    "chat_template.jinja",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "quantize_config.json",
     "quant_config.json",
     "model.safetensors.index.json",

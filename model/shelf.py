@@ -23,8 +23,10 @@ from interleaf.errors import (
     ModelMissing,
     OutputUnwritable,
     RequestRefused,
+    Unsupported,
     shown,
 )
+from model.foreign_folder import ForeignModel, copy_foreign, foreign_model, is_known, open_parts
 from model.manifest import Manifest, read_manifest
 from model.whole_folder import clear_leftovers
 
@@ -43,12 +45,14 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class ShelvedModel:
-    """A model of the shelf. `manifest` is None when it cannot be used, and `problem` says why."""
+    """A model of the shelf: an XComposer has a `manifest`, a chat model of transformers is `foreign`. With neither it
+    cannot be used, and `problem` says why."""
 
     name: str
     folder: Path
     manifest: Manifest | None
     problem: str = ""
+    foreign: ForeignModel | None = None
 
 
 class ModelShelf:
@@ -70,13 +74,15 @@ class ModelShelf:
         endpoint: str | None = None,
         on_progress: OnProgress = lambda stage, done, total: None,
     ) -> ShelvedModel:
-        """Convert a checkpoint, a folder or a hub id, into the shelf. Adding the same again changes nothing.
+        """Convert a checkpoint, a folder or a hub id, into the shelf; a chat model of another family is copied as it
+        is. Adding the same again changes nothing.
 
         `name`: None makes one of the source's. `download`: whether the hub may be asked; without it a hub id works
         when the hub library's cache has it. `on_progress`: see `convert`, and ("fetching", bytes, of how many).
 
         RequestRefused: no such folder, and no leave to ask the hub. ModelBusy: another process adds this name.
-        Otherwise as `convert` and `fetch`.
+        Unsupported: a chat model of another family is to be merged or cast. Otherwise as `convert`, `copy_foreign` and
+        `fetch`.
         """
         from model.conversion import convert
         from model.download import cached, fetch, is_hub_id
@@ -88,9 +94,26 @@ class ModelShelf:
             raise RequestRefused(shown(source), problem, "Give the folder that holds config.json and the weights.")
         target = self.root / _checked(name if name is not None else _name_of(folder))
         with self._locked(target):
-            if hub_id is None:
-                manifest = convert(folder, target, merge=merge, dtype=dtype, replace=replace, on_progress=on_progress)
+
+            def made(place: Path, revision: str | None) -> ShelvedModel:
+                if is_known(place):
+                    _refuse_changes(source, merge, dtype)
+                    copied = copy_foreign(place, target, replace=replace, on_progress=on_progress)
+                    return ShelvedModel(target.name, target, None, foreign=copied)
+                manifest = convert(
+                    place,
+                    target,
+                    merge=merge,
+                    dtype=dtype,
+                    source_name=hub_id,
+                    revision=revision,
+                    replace=replace,
+                    on_progress=on_progress,
+                )
                 return ShelvedModel(target.name, target, manifest)
+
+            if hub_id is None:
+                return made(folder, None)
             fetched = _fetched(target)
             place, commit = cached(hub_id, revision), revision
             if place is None:
@@ -102,18 +125,9 @@ class ModelShelf:
                     )
                 place = fetched
                 commit = fetch(hub_id, fetched, revision=revision, endpoint=endpoint, on_progress=on_progress)
-            manifest = convert(
-                place,
-                target,
-                merge=merge,
-                dtype=dtype,
-                source_name=hub_id,
-                revision=commit,
-                replace=replace,
-                on_progress=on_progress,
-            )
-            shutil.rmtree(fetched, ignore_errors=True)  # its weights live on, converted
-        return ShelvedModel(target.name, target, manifest)
+            added = made(place, commit)
+            shutil.rmtree(fetched, ignore_errors=True)  # its weights live on, converted or copied
+        return added
 
     def path(self, name: str) -> Path:
         """The folder of a model. ModelMissing when there is none of that name."""
@@ -125,8 +139,13 @@ class ModelShelf:
         return folder
 
     def verify(self, name: str, on_bytes: Callable[[int], object] = lambda count: None) -> list[Problem]:
-        """Everything wrong with a model; reads every file of it. ModelMissing, WeightsUnusable."""
+        """Everything wrong with a model; reads every file of it. Of a chat model of another family, which nothing is
+        known to compare with, only that it opens. ModelMissing, WeightsUnusable, Unsupported."""
         folder = self.path(name)
+        if foreign_model(folder) is not None:
+            for shard in open_parts(folder):
+                on_bytes((folder / shard).stat().st_size)
+            return []
         from model.converted import verify
 
         return verify(folder, on_bytes)
@@ -151,7 +170,7 @@ class ModelShelf:
         return freed
 
     def list(self) -> list[ShelvedModel]:
-        """Every model, by name; a folder that is no model of ours is listed with what is wrong."""
+        """Every model, by name; a folder that is no model is listed with what is wrong."""
         if not self.root.is_dir():
             return []
         found = []
@@ -159,7 +178,9 @@ class ModelShelf:
             if not folder.is_dir() or folder.name.startswith("."):
                 continue
             try:
-                found.append(ShelvedModel(folder.name, folder, read_manifest(folder)))
+                foreign = foreign_model(folder)
+                manifest = None if foreign else read_manifest(folder)
+                found.append(ShelvedModel(folder.name, folder, manifest, foreign=foreign))
             except InterleafError as error:
                 found.append(ShelvedModel(folder.name, folder, None, error.message))
         return found
@@ -181,6 +202,12 @@ class ModelShelf:
 
 
 # Inside
+
+
+def _refuse_changes(source: str | Path, merge: Task, dtype: torch.dtype | None) -> None:
+    if merge != "base" or dtype is not None:
+        wish = "is of another family and has no task adapters" if merge != "base" else "is kept in its own numbers"
+        raise Unsupported(shown(source), f"{wish}.", "Leave --merge and --dtype out: it is copied as it is.")
 
 
 def _fetched(target: Path) -> Path:
