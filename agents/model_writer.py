@@ -40,7 +40,7 @@ from agents.quoting import Marks, marks_for
 from agents.redundancy import near_duplicates, shingles
 from agents.relevance import named_subject
 from agents.reviewing import review_draft
-from agents.selecting import Shortlist, Window
+from agents.selecting import Shortlist, Window, groups
 from agents.sentence import split_sentences
 from agents.similarity import block_text
 from agents.xcomposer_dialect import XComposerDialect
@@ -213,17 +213,20 @@ class ModelWriter:
         if not task.candidates or task.pictures_wanted == 0:
             return ()
         texts = [block_text(block) for block in task.blocks]
-        words = [fold_space(candidate.picture.words)[:MAX_OPTION_CHARS] for candidate in task.candidates]
-        marks = marks_for(task.seed, (task.title, *texts, *words))
+        marks = marks_for(task.seed, (task.title, *texts, *(_words_of(candidate) for candidate in task.candidates)))
         shortlist, window = Shortlist(task, self._embedder), Window(texts)
         chosen: dict[int, Choice] = {}
         for place in sorted(task.places, key=lambda place: place.slot):
-            used = [choice.picture_id for choice in chosen.values()]
             shown = {slot: choice.picture_id for slot, choice in chosen.items()}
-            if candidates := shortlist.of(place.slot, used):
-                choice = self._chosen(task, place, candidates, texts, window, shown, marks)
-                if choice is not None:
-                    chosen[place.slot] = choice
+            candidates = shortlist.of(place.slot, shown.values())
+            if not candidates:
+                continue
+
+            def ask(options: Sequence[Option], slot: int = place.slot, shown: dict[int, str] = shown) -> Ask:
+                return self._choice_ask(task.title, texts, slot, window, shown, options, marks)
+
+            if (choice := self._chosen(place, candidates, ask)) is not None:
+                chosen[place.slot] = choice
         kept = sorted(chosen.values(), key=lambda choice: (-choice.score, choice.slot))[: task.pictures_wanted]
         placed = {choice.picture_id for choice in kept}
         return tuple(
@@ -231,40 +234,67 @@ class ModelWriter:
             for choice in sorted(kept, key=lambda choice: choice.slot)
         )
 
-    def _chosen(
+    def _choice_ask(
         self,
-        task: ChooseTask,
-        place: Place,
-        candidates: Sequence[Candidate],
+        title: str,
         texts: Sequence[str],
+        slot: int,
         window: Window,
         shown: dict[int, str],
+        options: Sequence[Option],
         marks: Marks,
+    ) -> Ask:
+        """The question with as much of what stands before the place as the model's context has room for."""
+        after = texts[slot] if slot < len(texts) else ""
+        ask = self._dialect.choose(title, window.before(slot, shown), after, options, marks)
+        while self._mind.count(ask) + ask.max_tokens > self._mind.context_length and window.shorten(slot):
+            ask = self._dialect.choose(title, window.before(slot, shown), after, options, marks)
+        return ask
+
+    def _chosen(
+        self,
+        place: Place,
+        candidates: Sequence[Candidate],
+        ask: Callable[[Sequence[Option]], Ask],
     ) -> Choice | None:
-        """The model's choice for one place; None when it says that none fits."""
-        options = [
-            Option(letter, Shown(c.picture.id), fold_space(c.picture.words)[:MAX_OPTION_CHARS])
-            for letter, c in zip(LETTERS, candidates, strict=False)
-        ]
-        answers = self._dialect.answers(options)
-        if len(answers) == 1:
-            return Choice(place.slot, options[0].picture.picture_id, ALONE_SCORE, "The only candidate that was left.")
-        after = texts[place.slot] if place.slot < len(texts) else ""
-        before = window.before(place.slot, shown)
-        ask = self._dialect.choose(task.title, before, after, options, marks)
-        while self._mind.count(ask) + ask.max_tokens > self._mind.context_length and window.shorten(place.slot):
-            ask = self._dialect.choose(task.title, window.before(place.slot, shown), after, options, marks)
-        shares = _shares(self._mind.choose(ask, answers))
-        best = max(range(len(answers)), key=lambda k: (shares[k], -k))
-        if best >= len(options):
+        """The model's choice for one place; None when it says that none fits. More than four candidates meet in
+        groups, and the best of each group meet again: a share is the product of those on the way."""
+        shares = dict.fromkeys(range(len(candidates)), 1.0)
+        left = list(shares)
+        was_asked = False
+        while True:
+            rounds = [[left[k] for k in group] for group in groups(len(left))]
+            best: list[int] = []
+            for group in rounds:
+                options = [
+                    Option(letter, Shown(candidates[k].picture.id), _words_of(candidates[k]))
+                    for letter, k in zip(LETTERS, group, strict=False)
+                ]
+                answers = self._dialect.answers(options)
+                if len(answers) == 1:
+                    best.append(group[0])
+                    continue
+                was_asked = True
+                said = _shares(self._mind.choose(ask(options), answers))
+                for k, share in zip(group, said, strict=False):
+                    shares[k] *= share
+                if (first := said.index(max(said))) < len(group):
+                    best.append(group[first])
+            left = best
+            if len(rounds) == 1 or not left:
+                break
+        if not left:
             return None
-        order = sorted((k for k in range(len(options)) if k != best), key=lambda k: (-shares[k], k))[:ALTERNATIVES]
+        chosen = left[0]
+        score = round(shares[chosen], 4) if was_asked else ALONE_SCORE
+        others = sorted((k for k in shares if k != chosen), key=lambda k: (-shares[k], k))[:ALTERNATIVES]
+        seen = f"among {len(candidates)} candidates by looking at them ({score:.0%})"
         return Choice(
             slot=place.slot,
-            picture_id=options[best].picture.picture_id,
-            score=round(shares[best], 4),
-            reason=f"{self.name} chose it among {len(options)} candidates by looking at them ({shares[best]:.0%}).",
-            alternatives=tuple(RunnerUp(options[k].picture.picture_id, round(shares[k], 4)) for k in order),
+            picture_id=candidates[chosen].picture.id,
+            score=score,
+            reason=f"{self.name} chose it {seen}." if was_asked else "The only candidate that was left.",
+            alternatives=tuple(RunnerUp(candidates[k].picture.id, round(shares[k], 4)) for k in others),
         )
 
     # Reviewing and editing
@@ -358,6 +388,11 @@ def _segments(blocks: Sequence[TextBlock]) -> tuple[Segment, ...]:
         Segment(number, block_text(block)[:MAX_SEGMENT_CHARS], block.type != "heading")
         for number, block in enumerate(blocks, 1)
     )
+
+
+def _words_of(candidate: Candidate) -> str:
+    """What is said of a picture, as a model is shown it."""
+    return fold_space(candidate.picture.words)[:MAX_OPTION_CHARS]
 
 
 def _shares(scores: Sequence[float]) -> list[float]:

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from agents.anchoring import anchored_slot
 from agents.context import Candidate, ChooseTask, Embedder
-from agents.dialect import LETTERS
 from agents.mind import Shown
 from agents.similarity import block_text
 
-__all__ = ["Shortlist", "Window"]
+__all__ = ["Shortlist", "Window", "groups"]
 
-# The family was taught to choose among four; a person's own few pictures are all shown.
+# The family was taught to choose among four: so many of the library's, and so many at a time.
 OPTIONS = 4
+# Of a person's own pictures as many are looked at for a place, four at a time.
+MAX_LOOKED_AT = 12
 MAX_TEXT_CHARS = 2_000
 # A document that shows a picture at a place has said where it belongs.
 ANCHOR_BONUS = 1.0
@@ -47,11 +48,12 @@ class Shortlist:
         ]
         given = [k for k in left if self._task.candidates[k].origin != "library"]
         found = [k for k in left if self._task.candidates[k].origin == "library"]
-        if not found and len(given) <= len(LETTERS):
-            return tuple(self._task.candidates[k] for k in given)
-        scores = self._scores(slot)
-        ranked = sorted(left, key=lambda k: (-scores[k], self._task.candidates[k].picture.id))
-        return tuple(self._task.candidates[k] for k in ranked[:OPTIONS])
+        if len(given) > MAX_LOOKED_AT or len(found) > OPTIONS:
+            scores = self._scores(slot)
+            ranked = sorted(left, key=lambda k: (-scores[k], self._task.candidates[k].picture.id))
+            given = [k for k in ranked if self._task.candidates[k].origin != "library"][:MAX_LOOKED_AT]
+            found = [k for k in ranked if self._task.candidates[k].origin == "library"][:OPTIONS]
+        return tuple(self._task.candidates[k] for k in (*given, *found))
 
     def _scores(self, slot: int) -> list[float]:
         likeness = self._around(slot)
@@ -75,6 +77,12 @@ class Shortlist:
         near = [k for k in (slot - 1, slot) if 0 <= k < len(self._texts)]
         found: list[float] = self._likeness[:, near].max(axis=1).tolist() if near else [0.0] * len(self._likeness)
         return found
+
+
+def groups(count: int) -> list[range]:
+    """Places of `count` candidates in as few groups as there can be, none of more than four, all about as large."""
+    parts = -(-count // OPTIONS)
+    return [range(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
 
 
 class Window:

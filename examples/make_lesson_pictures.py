@@ -1,6 +1,6 @@
 """Draw the pictures of the articles in examples/lessons: plain scenes, each unlike the others.
 
-    python examples/make_lesson_pictures.py
+python examples/make_lesson_pictures.py
 """
 
 from __future__ import annotations

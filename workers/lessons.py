@@ -34,9 +34,10 @@ __all__ = ["SET_FILE", "TaughtArticle", "TaughtFigure", "read_articles", "write_
 
 SET_FILE: Final = "set.json"
 PICTURES: Final = "pictures"
-# Orders in which the candidates of a place are shown, so that pictures are learned and not letters.
+# Times that each place is gone through with other candidates in another order, so that pictures are learned and not
+# letters.
 ORDERS: Final = 6
-MAX_CANDIDATES: Final = 8
+MAX_CANDIDATES: Final = 4
 MAX_TOTAL_BYTES: Final = 64 * 2**20
 DEFAULT_INSTRUCTION: Final = "Write an illustrated article: {title}"
 _PLACEHOLDER: Final = "<ImageHere>"
@@ -85,15 +86,18 @@ def write_lessons(
     *,
     seed: int = 0,
     orders: int = ORDERS,
+    repeats: int = 1,
     on_article: Callable[[int, int], object] = lambda done, total: None,
 ) -> int:
     """Write the set that `interleaf tune` reads: `out`/set.json and the pictures beside it. The number of lessons.
 
-    `orders`: in how many orders the candidates of each place are shown. OutputUnwritable."""
+    `orders`: in how many orders the candidates of each place are shown; `repeats`: how often each question without
+    pictures stands in the set, so that many orders do not crowd it out. OutputUnwritable."""
     lessons: list[dict[str, Any]] = []
     for number, article in enumerate(articles):
         on_article(number, len(articles))
-        lessons += _lessons(article, pictures, seed, orders)
+        found = _lessons(article, pictures, seed, orders)
+        lessons += [lesson for lesson in found for _ in range(1 if lesson["image"] else repeats)]
     on_article(len(articles), len(articles))
     try:
         (out / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -183,7 +187,7 @@ class _Recorder:
     family: Any = "xcomposer"
     context_length: int = 2**30
     answers: list[str] = field(default_factory=list)
-    wanted: set[str] = field(default_factory=set)
+    rights: list[str] = field(default_factory=list)
     put_down: list[tuple[Ask, str]] = field(default_factory=list)
 
     def answer(self, asks: Sequence[Ask]) -> list[Reply]:
@@ -194,7 +198,9 @@ class _Recorder:
 
     def choose(self, ask: Ask, options: Sequence[str]) -> list[float]:
         shown = [part.picture_id for part in ask.parts if isinstance(part, Shown)][-len(options) :]
-        right = next(option for option, picture_id in zip(options, shown, strict=True) if picture_id in self.wanted)
+        # Pictures of earlier places stand there already and are no candidates: the first that is one is this place's.
+        wanted = next(picture_id for picture_id in self.rights if picture_id in shown)
+        right = options[shown.index(wanted)]
         self.put_down.append((ask, right))
         return [0.0 if option == right else -30.0 for option in options]
 
@@ -241,45 +247,29 @@ def _lessons(article: TaughtArticle, pictures: dict[str, Decoded], seed: int, or
         writer.spot(task)
         mind.answers = [placed[place.slot].caption + '"' for place in places]
         writer.caption(task, places)
-        mind.wanted = {figure.picture_id for figure in placed.values()}
+        mind.rights = [placed[place.slot].picture_id for place in places]
         for order in range(orders):
             candidates = _candidates(placed, pictures, f"{seed}:{article.name}:{order}")
-            _choices(writer, mind, task, places, placed, candidates)
+            writer.choose(ChooseTask(task.title, task.language, task.blocks, places, candidates, None))
     return [_conversation(f"{article.name} {number}", ask, said) for number, (ask, said) in enumerate(mind.put_down, 1)]
 
 
-def _choices(
-    writer: ModelWriter,
-    mind: _Recorder,
-    task: SpotTask,
-    places: tuple[Place, ...],
-    placed: dict[int, TaughtFigure],
-    candidates: tuple[Candidate, ...],
-) -> None:
-    """Go through the places; at each, the picture that stands there is the right one."""
-    right = [placed[place.slot].picture_id for place in places]
-    held = mind.choose
-
-    def choose(ask: Ask, options: Sequence[str]) -> list[float]:
-        mind.wanted = {right[0]}
-        right.pop(0)
-        return held(ask, options)
-
-    mind.choose = choose  # type: ignore[method-assign]
-    try:
-        writer.choose(ChooseTask(task.title, task.language, task.blocks, places, candidates, None))
-    finally:
-        mind.choose = held  # type: ignore[method-assign]
-
-
 def _candidates(placed: dict[int, TaughtFigure], pictures: dict[str, Decoded], seed: str) -> tuple[Candidate, ...]:
-    """The article's pictures among others, in an order drawn from `seed`."""
+    """For each place its picture among one to three others, in an order drawn from `seed`. They are called the
+    library's, so that each is looked at where it is offered and nowhere else."""
     chance = random.Random(seed)
-    own = list(dict.fromkeys(figure.picture_id for figure in placed.values()))
-    others = sorted(set(pictures) - set(own))
-    chosen = [*own, *chance.sample(others, min(len(others), max(0, MAX_CANDIDATES - len(own))))]
+    offered: dict[str, dict[int, float]] = {}
+    for slot, figure in sorted(placed.items()):
+        others = sorted(set(pictures) - {figure.picture_id})
+        most = min(len(others), MAX_CANDIDATES - 1)
+        for picture_id in (figure.picture_id, *chance.sample(others, chance.randint(min(1, most), most))):
+            offered.setdefault(picture_id, {})[slot] = 1.0
+    chosen = sorted(offered)
     chance.shuffle(chosen)
-    return tuple(Candidate(_picture(picture_id, pictures[picture_id])) for picture_id in chosen)
+    return tuple(
+        Candidate(_picture(picture_id, pictures[picture_id]), origin="library", library_scores=offered[picture_id])
+        for picture_id in chosen
+    )
 
 
 def _picture(picture_id: str, decoded: Decoded) -> Picture:
