@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from model.engine import Engine
     from workers.mind import EngineMind
 
-__all__ = ["close_minds", "known_writers", "mind_of"]
+__all__ = ["close_minds", "glance_of", "known_writers", "mind_of"]
 
 _ADAPTER_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 # Candidates are looked at with one tile each: a twelfth of the tokens of a picture that is read closely.
@@ -49,6 +49,11 @@ def known_writers(settings: Settings) -> tuple[str, ...]:
     models = [model.name for model in ModelShelf(settings.models_dir).list()]
     adapters = sorted(record.parent.name for record in settings.adapters_dir.glob("*/teaching.json"))
     return (*models, *(f"MODEL+{name}" for name in adapters))
+
+
+def glance_of(family: str) -> str | None:
+    """The budget of tiles with which a writer of this family looks at pictures; None where pictures have no tiles."""
+    return _GLANCE_OF_FAMILY.get(family)
 
 
 def mind_of(
@@ -92,9 +97,11 @@ def _open(name: str, settings: Settings) -> _Opened:
 
 
 def _brought(folder: Path, adapter: Path | None, settings: Settings) -> _Opened:
+    from interleaf.foreign_logs import hush_progress
+    from model.adapter_record import read_record
     from model.engines import open_engine
-    from model.teaching_adapter import read_record
 
+    hush_progress()
     engine = open_engine(
         folder,
         weights=None if settings.model_weights == "kept" else settings.model_weights,
@@ -111,7 +118,7 @@ def _brought(folder: Path, adapter: Path | None, settings: Settings) -> _Opened:
     else:
         writes = manifest.merged_task == "write" or {"lora_sft", "lora_dpo"} <= set(manifest.adapters)
         tasks = ("write" if writes else "base", "base")
-    return _Opened(engine, "xcomposer", tasks, _GLANCE_OF_FAMILY.get(manifest.family))
+    return _Opened(engine, "xcomposer", tasks, glance_of(manifest.family))
 
 
 def _adapter_folder(name: str, settings: Settings) -> Path:

@@ -12,7 +12,9 @@ from rich.text import Text
 import interleaf
 import interleaf.cli.chat as chat_command
 import interleaf.cli.compose as compose_command
+import interleaf.cli.lessons as lessons_command
 import interleaf.cli.tune as tune_command
+from interleaf.cli.adapters import app as adapters_app
 from interleaf.cli.eval_ import app as eval_app
 from interleaf.cli.library import app as library_app
 from interleaf.cli.models import app as models_app
@@ -39,7 +41,9 @@ app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compo
 app.command(name="chat", epilog=chat_command.EPILOG)(chat_command.chat)
 app.add_typer(library_app, name="library")
 app.add_typer(models_app, name="models")
+app.command(name="lessons", epilog=lessons_command.EPILOG)(lessons_command.lessons)
 app.command(name="tune", epilog=tune_command.EPILOG)(tune_command.tune)
+app.add_typer(adapters_app, name="adapters")
 app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from interleaf.cli.piece_summary import tell_piece
 from interleaf.cli.printing import say
 from interleaf.cli.stage_display import stage_display
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from interleaf.schema import Event
 
 INTERRUPTED: Final = 130
+EXTRACTIVE: Final = "extractive"
 
 EPILOG = """
 Examples:
@@ -28,6 +31,11 @@ Examples:
   interleaf compose brief.yaml --ask-outline        stops with exit code 7 and a run id; days later:
 
   interleaf compose --resume RUN --approve --out out/
+
+  interleaf compose brief.yaml --writer xc25        a model of `interleaf models list`; MODEL+NAME with an adapter
+
+Without --writer nothing is invented: sentences are taken from your notes. A language model also writes without notes, \
+and looks at the pictures; INTERLEAF_MODEL_DEVICE and INTERLEAF_MODEL_WEIGHTS say where and in what numbers it runs.
 """
 
 
@@ -46,6 +54,13 @@ def compose(
     licence: str | None = typer.Option(None, help="Picture licences: any, known, open, commercial, or CC-BY-*,CC0-*."),
     format: str | None = typer.Option(None, "--format", "-f", help="html, md; several with commas."),
     theme: str | None = typer.Option(None, help="The look of the page."),
+    writer: str | None = typer.Option(
+        None,
+        "--writer",
+        "-w",
+        metavar="NAME",
+        help="extractive (default), a model's name, or MODEL+ADAPTER (interleaf models list, adapters list).",
+    ),
     seed: int | None = typer.Option(None, help="The same seed and brief give the same bytes."),
     out: Path = typer.Option(Path("out"), "--out", "-o", help="Folder for article.json and the formats."),
     ask_outline: bool = typer.Option(False, "--ask-outline", help="Stop for approval of the outline."),
@@ -66,8 +81,9 @@ def compose(
 
     composer = Composer(home=home, library=library)
     if resume is not None:
-        if brief is not None or instruction is not None:
-            raise InvalidBrief("--resume", "goes on with the run's own brief.", "Leave BRIEF and --instruction out.")
+        if brief is not None or instruction is not None or writer is not None:
+            problem = "goes on with the run's own brief."
+            raise InvalidBrief("--resume", problem, "Leave BRIEF, --instruction and --writer out.")
         wanted_formats: tuple[str, ...] | None = _formats(format)
         _check_writable(out)
         events = composer.stream_resumed(resume, _answer(approve, cancel, answer))
@@ -85,6 +101,7 @@ def compose(
             language=language,
             licence=licence,
             theme=theme,
+            writer=writer,
             seed=seed,
             format=format,
             ask_outline=ask_outline,
@@ -94,6 +111,8 @@ def compose(
         wanted_formats = asked.formats
         _check_formats(wanted_formats, asked.theme)
         _check_writable(out)
+        if asked.writer != EXTRACTIVE and not quiet and sys.stderr.isatty():
+            say(f"loading {asked.writer} …", "dim", error=True)  # a large one takes a minute before anything moves
         events = composer.stream_from(asked, base, run_id)
     last: Event | None = None
     try:
@@ -109,7 +128,7 @@ def compose(
     except KeyboardInterrupt:
         say(f"interrupted; go on with: {_resuming(last, out, home)}" if last else "interrupted", "yellow", error=True)
         raise typer.Exit(INTERRUPTED) from None
-    _summarise(piece, files, as_json)
+    tell_piece(piece, files, as_json)
 
 
 def _formats(text: str | None) -> tuple[str, ...] | None:
@@ -125,6 +144,7 @@ def _overrides(**given: Any) -> dict[str, Any]:
         ("length", "length_words"),
         ("language", "language"),
         ("theme", "theme"),
+        ("writer", "writer"),
         ("seed", "seed"),
     ):
         if given[option] is not None:
@@ -257,38 +277,3 @@ def _tell_question(event: Event, resuming: str, as_json: bool) -> None:
             console.print(Text(f"after block {picture['slot']}: {picture['picture_id'][:12]} {picture['reason']}"))
     say(f"The run waits. Answer with: {resuming} --approve", "yellow", error=True)
     say("or --cancel, or --answer FILE with your edited outline.", "yellow", error=True)
-
-
-def _summarise(piece: ComposedArticle, files: list[Path], as_json: bool) -> None:
-    report = piece.report
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "run_id": piece.run_id,
-                    "title": piece.title,
-                    "files": [str(f) for f in files],
-                    "report": report.model_dump(mode="json"),
-                },
-                ensure_ascii=False,
-            )
-        )
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(stderr=True, highlight=False)
-    table = Table(title=Text(piece.title), title_style="bold", show_header=False, title_justify="left")
-    wanted = f" of {report.words_wanted} wanted" if report.words_wanted else ""
-    table.add_row("words", f"{report.words}{wanted}")
-    table.add_row("pictures", f"{report.pictures_placed} placed, {report.pictures_considered} considered")
-    table.add_row("sentences", f"{report.sentences}, {report.sentences_with_span} with their source")
-    for warning in report.warnings[:12]:
-        table.add_row(Text("note", style="yellow"), Text(warning.message))
-    if len(report.warnings) > 12:
-        table.add_row(Text("note", style="yellow"), f"and {len(report.warnings) - 12} more in article.json")
-    console.print(table)
-    # Paths go to standard output, so that a script can take them.
-    for file in files:
-        typer.echo(str(file))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 import interleaf.cli.serve as serve_command
 from interleaf.cli.model_choice import MODELS, torch_dtype
-from interleaf.cli.printing import console, json_line, say, say_some
+from interleaf.cli.model_table import described, model_record, model_table
+from interleaf.cli.printing import json_line, say, say_some, size_of
 from interleaf.cli.progress_bar import Sum, progress_bar
 
 if TYPE_CHECKING:
-    from model.manifest import Manifest
-    from model.shelf import ModelShelf, ShelvedModel
+    from model.shelf import ModelShelf
 
 __all__ = ["app"]
 
@@ -62,8 +62,12 @@ Examples:
 
   interleaf models add internlm-xcomposer2-4khd-7b/ --dtype fp16
 
-Taken are InternLM-XComposer-2.5, 2-4KHD, 2-VL and 2, in safetensors or .bin shards. The checkpoint is read and never \
-changed; no program in it is run. Killed in the middle, the same command starts over, and a download goes on. With \
+  interleaf models add Qwen/Qwen2.5-VL-7B-Instruct --download --name qwen
+
+Converted are InternLM-XComposer-2.5, 2-4KHD, 2-VL and 2, in safetensors or .bin shards. A chat model with eyes that \
+transformers knows by its model_type is opened for a look and copied as it is: safetensors, tokenizer, processor, chat \
+template. What you give is read and never changed; no program in it is run. Either kind can be a writer: interleaf \
+compose brief.yaml --writer NAME. Killed in the middle, the same command starts over, and a download goes on. With \
 HF_HUB_OFFLINE=1 nothing is asked of the hub; what its cache holds can still be added.
 
 Exit codes: 0 done · 2 not a checkpoint that can be used, with what is wrong · 3 the disk is full or read-only · \
@@ -82,7 +86,7 @@ def add(
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
-    """Check a checkpoint, convert it to safetensors and keep it."""
+    """Check a checkpoint, convert it to safetensors and keep it; chat models of other families are kept as they are."""
     with progress_bar(quiet) as show:
         shelf, downloads = _shelf(models)
         added = shelf.add(
@@ -96,36 +100,22 @@ def add(
             on_progress=show,
         )
     if as_json:
-        typer.echo(json_line(_record(added)))
+        typer.echo(json_line(model_record(added)))
         return
-    if added.manifest is not None:
-        say(f"{added.name}: {_described(added.manifest)}")
+    say(f"{added.name}: {described(added)}")
     say(str(added.folder), "dim")
 
 
 @app.command("list", epilog="Example: interleaf models list --json")
 def list_(models: Path | None = MODELS, as_json: bool = _JSON) -> None:
-    """List the models."""
-    from rich.table import Table
-    from rich.text import Text
-
+    """List the models: converted XComposers, and chat models of other families as transformers reads them."""
     found = _shelf(models)[0].list()
     if as_json:
-        typer.echo(json_line({"models": [_record(model) for model in found]}))
-        return
-    if not found:
+        typer.echo(json_line({"models": [model_record(model) for model in found]}))
+    elif found:
+        model_table(found)
+    else:
         say("no models yet; add one: interleaf models add DIR")
-        return
-    table = Table("name", "family", "kind", "size", "tasks", "source")
-    for model in found:
-        made = model.manifest
-        cells = (
-            [model.name, made.family, made.dtype, _size(made.nbytes), _tasks(made), made.source.name]
-            if made
-            else [model.name, "?", "", "", "", model.problem]
-        )
-        table.add_row(*(Text(cell) for cell in cells))
-    console().print(table)
 
 
 @app.command(
@@ -145,7 +135,8 @@ def verify(
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
-    """Read every file of a model: sha256, every tensor's name, shape and kind, every value a finite number."""
+    """Read every file of a model: sha256, every tensor's name, shape and kind, every value a finite number. Of a chat
+    model of another family: whether it opens."""
     from interleaf.errors import InterleafError
 
     shelf = _shelf(models)[0]
@@ -192,6 +183,7 @@ def convert(
     with progress_bar(quiet) as show:
         _enter()
         from model.conversion import convert as make
+        from model.shelf import ShelvedModel
 
         made = make(
             source, target, merge=merge.value, dtype=torch_dtype(dtype.value), replace=replace, on_progress=show
@@ -199,7 +191,7 @@ def convert(
     if as_json:
         typer.echo(json_line({"folder": str(target), **made.model_dump(mode="json")}))
     else:
-        say(f"{target}: {_described(made)}")
+        say(f"{target}: {described(ShelvedModel(target.name, target, made))}")
 
 
 @app.command(epilog="Example: interleaf models remove xc25 --yes")
@@ -217,7 +209,7 @@ def remove(
     if as_json:
         typer.echo(json_line({"removed": list(freed), "freed_bytes": sum(freed.values())}))
     else:
-        say(f"{', '.join(freed)} removed · {_size(sum(freed.values()))} freed")
+        say(f"{', '.join(freed)} removed · {size_of(sum(freed.values()))} freed")
 
 
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
@@ -241,31 +233,6 @@ def _shelf(folder: Path | None) -> tuple[ModelShelf, bool]:
     return ModelShelf(folder.absolute() if folder else settings().models_dir), settings().downloads
 
 
-def _described(made: Manifest) -> str:
-    merged = f" · merged for {made.merged_task}" if made.merged_task != "base" else ""
-    return (
-        f"{made.family} · {made.tensors:,} tensors · {made.dtype} · {_size(made.nbytes)} · "
-        f"adapters: {_adapters(made)}{merged}"
-    )
-
-
-def _adapters(made: Manifest) -> str:
-    return ", ".join(f"{name} (rank {rank})" for name, rank in made.adapters.items()) or "none"
-
-
-def _tasks(made: Manifest) -> str:
-    """The tasks that the model can be asked for."""
-    if made.merged_task != "base":
-        return made.merged_task
-    write = ["write"] if {"lora_sft", "lora_dpo"} <= set(made.adapters) else []
-    return ", ".join(["base", *write, *(["web"] if "lora_web" in made.adapters else [])])
-
-
-def _record(model: ShelvedModel) -> dict[str, Any]:
-    made = model.manifest.model_dump(mode="json") if model.manifest else {"problem": model.problem}
-    return {"name": model.name, "folder": str(model.folder), **made}
-
-
 def _tell_problems(wrong: dict[str, list[dict[str, str]]]) -> None:
     if not wrong:
         say("no models yet; add one: interleaf models add DIR")
@@ -273,7 +240,3 @@ def _tell_problems(wrong: dict[str, list[dict[str, str]]]) -> None:
         lines = [f"{problem['file']}{': ' if problem['file'] else ''}{problem['what']}" for problem in problems]
         say_some(lines, "yellow", before=f"{name}: ")
         say(f"{name}: {f'{len(problems):,} problems' if problems else 'nothing is wrong'}")
-
-
-def _size(nbytes: int) -> str:
-    return f"{nbytes / 10**9:.2f} GB" if nbytes >= 10**9 else f"{nbytes / 10**6:.1f} MB"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "json_line", "say", "say_some"]
+__all__ = ["console", "json_line", "say", "say_some", "size_of"]
 
 MAX_SHOWN: Final = 20
 
@@ -39,3 +39,8 @@ def say_some(lines: Sequence[str], style: str = "", *, before: str = "") -> None
 def json_line(value: Any) -> str:
     """A value as one line of JSON; what JSON does not know (paths, dates) as its text."""
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def size_of(nbytes: int) -> str:
+    """A number of bytes for a person: 15.32 GB, 40.5 MB."""
+    return f"{nbytes / 10**9:.2f} GB" if nbytes >= 10**9 else f"{nbytes / 10**6:.1f} MB"
