@@ -38,8 +38,8 @@ The set is a JSON list of {"id": …, "image": "photo.jpg" or a list, "conversat
 stand for pictures. A data.txt names lists, a line each: list.json K, where K thousand samples are an epoch's share.
 
 Only low-rank pairs beside the decoder's linears learn (LoRA); the loss counts answers alone. The folder then holds \
-the adapter (safetensors, as PEFT reads it), loss.jsonl and loss.png. Every --checkpoint-steps the state is kept; killed, \
-the same command with --resume makes the same weights as if it had not been.
+the adapter (safetensors, as PEFT reads it), loss.jsonl and loss.png. Every --checkpoint-steps the state is kept; \
+killed, the same command with --resume makes the same weights as if it had not been.
 
 Exit codes: 0 done · 2 the set, the model or an option is wrong, with what · 3 the disk is full or read-only, the last \
 checkpoint stays · 5 another process teaches into that folder · 1 the memory is too small, or the loss is no number.
