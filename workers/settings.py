@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     model_weights: Literal["kept", "int8", "int4"] = Field(
         "kept", description="Weights of an XComposer's decoder: as they are stored, or fewer bits"
     )
+    database_url: str = Field(
+        "", repr=False, description="Where jobs are kept: sqlite:///FILE or postgresql://…; empty: a file in the home"
+    )
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 
@@ -60,6 +63,11 @@ class Settings(BaseSettings):
     def adapters_dir(self) -> Path:
         """Adapters that models were taught, one folder for each."""
         return self.home / "adapters"
+
+    @property
+    def job_database_url(self) -> str:
+        """The database of the jobs: the one that was named, or an SQLite file in the home folder."""
+        return self.database_url or f"sqlite:///{(self.home / 'jobs.sqlite').as_posix()}"
 
     @property
     def runs_dir(self) -> Path:

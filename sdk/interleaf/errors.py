@@ -13,6 +13,11 @@
     │   ├── RunUnknown                 no run with that id in this data folder
     │   ├── RunBusy                    another process works on that run (retryable)
     │   ├── RunCanceled                a person said no when asked for approval
+    │   ├── InvalidRequest             a field of a request, not of its brief, is wrong: field, value, remedy
+    │   ├── JobUnknown                 no job with that id belongs to this key
+    │   ├── JobFinal                   the job has ended; a final state never changes
+    │   ├── JobActive                  the job has not ended yet, and must have for this
+    │   ├── RequestStale               an answer to a question that the job no longer asks
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── NeedsInput                     the run waits for a person's answer
     ├── CompositionFailed              the workflow gave up
@@ -23,6 +28,12 @@
     │   ├── LibraryBusy                another process holds the library's write lock (retryable)
     │   ├── LibraryDamaged             catalog and files disagree; `library verify` says where
     │   └── PictureMissing             no picture with that id
+    ├── ServiceError                   what runs the jobs: database, queue, workers
+    │   ├── ServiceAway                the database or the queue cannot be reached now (retryable)
+    │   ├── DatabaseUnusable           damaged, of another version, or it refused what was written
+    │   ├── LeaseLost                  the job is no longer this worker's; it must stop and write nothing
+    │   ├── WorkerLost                 a job's error: its workers died, as often as it may be tried (retryable)
+    │   └── JobExpired                 a job's error: it did not begin in time, or nobody answered in time
     └── ModelError                     an encoder or language model
         ├── OutOfMemory                too little memory for what was asked at once (retryable)
         ├── WeightsUnusable            weights missing, damaged, or not the published ones
@@ -43,10 +54,17 @@ from typing import Any, ClassVar
 __all__ = [
     "CheckpointInvalid",
     "CompositionFailed",
+    "DatabaseUnusable",
     "DownloadFailed",
     "IndexUnusable",
     "InterleafError",
     "InvalidBrief",
+    "InvalidRequest",
+    "JobActive",
+    "JobExpired",
+    "JobFinal",
+    "JobUnknown",
+    "LeaseLost",
     "LibraryBusy",
     "LibraryDamaged",
     "LicenceUnmet",
@@ -62,14 +80,18 @@ __all__ = [
     "PromptInvalid",
     "PromptTooLong",
     "RequestRefused",
+    "RequestStale",
     "RetrievalError",
     "RunBusy",
     "RunCanceled",
     "RunUnknown",
+    "ServiceAway",
+    "ServiceError",
     "SettingInvalid",
     "SourceUnreadable",
     "Unsupported",
     "WeightsUnusable",
+    "WorkerLost",
     "WriterMisspoke",
     "error_from_record",
     "error_to_record",
@@ -197,6 +219,40 @@ class RunCanceled(RequestRefused):
     exit_code = 6
 
 
+class InvalidRequest(RequestRefused):
+    """A field of a request is wrong. `thing` is the field's name, such as `metadata.team` or `limit`."""
+
+    code = "invalid_request"
+
+
+class JobUnknown(RequestRefused):
+    """No job with that id, or it belongs to another key: the two are not told apart."""
+
+    code = "job_unknown"
+    http_status = 404
+
+
+class JobFinal(RequestRefused):
+    """The job has ended; a final state never changes."""
+
+    code = "job_final"
+    http_status = 409
+
+
+class JobActive(RequestRefused):
+    """The job, or another job that works on the same run, has not ended yet."""
+
+    code = "job_active"
+    http_status = 409
+
+
+class RequestStale(RequestRefused):
+    """An answer to a question that the job no longer asks, or that was answered already."""
+
+    code = "request_stale"
+    http_status = 409
+
+
 class Unsupported(RequestRefused):
     """A well-formed request for something that this installation does not offer."""
 
@@ -278,6 +334,48 @@ class PictureMissing(RetrievalError):
     code = "picture_missing"
     http_status = 404
     exit_code = 2
+
+
+class ServiceError(_ThreePart):
+    """What keeps and runs the jobs failed: the database, the queue, or a worker."""
+
+    code = "service_error"
+
+
+class ServiceAway(ServiceError):
+    """The database or the queue cannot be reached now, or has no room; nothing was written."""
+
+    code = "service_away"
+    retryable = True
+    http_status = 503
+    exit_code = 5
+
+
+class DatabaseUnusable(ServiceError):
+    """The database is damaged, has the schema of another version, or refused what was written."""
+
+    code = "database_unusable"
+
+
+class LeaseLost(ServiceError):
+    """The job is no longer this worker's. Whoever gets this stops at once and writes nothing more."""
+
+    code = "lease_lost"
+    http_status = 409
+
+
+class WorkerLost(ServiceError):
+    """Why a job failed: its workers stopped without a word, as many times as it may be tried."""
+
+    code = "worker_lost"
+    retryable = True
+
+
+class JobExpired(ServiceError):
+    """Why a job expired: it did not begin in time, or nobody answered its question in time."""
+
+    code = "job_expired"
+    http_status = 410
 
 
 class ModelError(_ThreePart):
