@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents.mind import Family
 from interleaf.errors import InvalidBrief, ModelMissing, shown
+from model.adapter_shelf import AdapterShelf
 from model.manifest import MANIFEST, read_manifest
 from model.shelf import ModelShelf
 from workers.settings import Settings
@@ -45,10 +46,10 @@ _opening = threading.Lock()
 
 
 def known_writers(settings: Settings) -> tuple[str, ...]:
-    """Names that a brief may say: the models there are, and +ADAPTER for each adapter that may follow one."""
-    models = [model.name for model in ModelShelf(settings.models_dir).list()]
-    adapters = sorted(record.parent.name for record in settings.adapters_dir.glob("*/teaching.json"))
-    return (*models, *(f"MODEL+{name}" for name in adapters))
+    """Names that a brief may say: the models there are, and MODEL+ADAPTER for what one of them was taught."""
+    models = [model.name for model in ModelShelf(settings.models_dir).list() if model.manifest or model.foreign]
+    adapters = [(one.record.base, one.name) for one in AdapterShelf(settings.adapters_dir).list() if one.record]
+    return (*models, *(f"{base}+{name}" for base, name in adapters if base in models))
 
 
 def glance_of(family: str) -> str | None:
@@ -115,8 +116,11 @@ def _brought(folder: Path, adapter: Path | None, settings: Settings) -> _Opened:
         # It was taught while these adapters acted, for whatever it was taught.
         task = read_record(adapter).task
         tasks: tuple[Task, Task] = (task, task)
+    elif manifest.merged_task != "base":
+        # What was merged into the weights acts whatever is asked.
+        tasks = (manifest.merged_task, manifest.merged_task)
     else:
-        writes = manifest.merged_task == "write" or {"lora_sft", "lora_dpo"} <= set(manifest.adapters)
+        writes = {"lora_sft", "lora_dpo"} <= set(manifest.adapters)
         tasks = ("write" if writes else "base", "base")
     return _Opened(engine, "xcomposer", tasks, glance_of(manifest.family))
 
@@ -126,7 +130,9 @@ def _adapter_folder(name: str, settings: Settings) -> Path:
     if not _ADAPTER_NAME.fullmatch(name) or not folder.is_dir():
         known = ", ".join(n for n in known_writers(settings) if "+" in n) or "none yet"
         raise InvalidBrief(
-            "writer", f"there is no adapter {shown(name)!r} (there are: {known}).", "Teach one: interleaf tune"
+            "writer",
+            f"there is no adapter {shown(name)!r} (there are: {known}).",
+            "Teach one: interleaf tune MODEL SET --name NAME",
         )
     return folder
 
