@@ -6,10 +6,10 @@ SHARED ?= ../shared
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check eval bench lock format clean
+.PHONY: help install demo demo-model test check eval bench lock format clean
 
 help: ## List what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # The stamp holds the hash of what was installed: a changed lock installs again, an unchanged one does nothing.
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -22,6 +22,9 @@ install: $(VENV)/.installed ## Create .venv with everything, from the lock file
 
 demo: install ## Compose an illustrated article from examples/ and print where the page is
 	$(BIN)/interleaf compose examples/tides/brief.yaml --out out/demo --home out/home
+
+demo-model: install ## Make a small model, teach it three articles, compose through it alone (a few minutes)
+	$(BIN)/python examples/lessons/teach_and_compose.py --home out/model-home --out out/demo-model
 
 test: install ## Run the whole test suite
 	$(BIN)/python -m pytest

@@ -25,39 +25,39 @@ def lighthouse(draw: ImageDraw.ImageDraw) -> None:
 
 
 def sailing_boat(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 150), "#aee1f9")
-    draw.rectangle((0, 150, 320, 240), "#2e86c1")
+    draw.rectangle((0, 0, 320, 90), "#00c2ff")
+    draw.rectangle((0, 90, 320, 240), "#0057d9")
     draw.polygon([(80, 150), (240, 150), (210, 190), (110, 190)], "#6e2c00")
     draw.polygon([(155, 30), (155, 145), (80, 145)], "#ffffff")
     draw.polygon([(165, 50), (165, 145), (230, 145)], "#f5b041")
 
 
 def windmill(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 180), "#fdebd0")
-    draw.rectangle((0, 180, 320, 240), "#7dbb42")
+    draw.rectangle((0, 0, 320, 130), "#ffd400")
+    draw.rectangle((0, 130, 320, 240), "#1e8f1e")
     draw.polygon([(130, 200), (200, 200), (185, 90), (145, 90)], "#784212")
     for end in ((70, 30), (260, 30), (70, 160), (260, 160)):
         draw.line([(165, 95), end], "#212f3c", width=9)
 
 
 def loaf(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 240), "#5d4037")
-    draw.ellipse((50, 70, 270, 200), "#d68910")
+    draw.rectangle((0, 0, 320, 240), "#ff8c00")
+    draw.ellipse((50, 70, 270, 200), "#a85b00")
     for left in (100, 145, 190):
         draw.line([(left, 95), (left + 30, 150)], "#7e5109", width=8)
 
 
 def snow_mountain(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 240), "#d6eaf8")
+    draw.rectangle((0, 0, 320, 240), "#f7fbff")
     draw.polygon([(10, 240), (150, 30), (300, 240)], "#566573")
     draw.polygon([(108, 95), (150, 30), (195, 95), (165, 80), (150, 105), (130, 80)], "#ffffff")
 
 
 def red_train(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 240), "#a9dfbf")
-    draw.rectangle((0, 190, 320, 205), "#424949")
+    draw.rectangle((0, 0, 320, 240), "#7a0c1e")
+    draw.rectangle((0, 190, 320, 205), "#1b1b1b")
     for left in (20, 120, 220):
-        draw.rectangle((left, 110, left + 90, 175), "#e74c3c")
+        draw.rectangle((left, 110, left + 90, 175), "#ff2a2a")
         draw.rectangle((left + 12, 122, left + 78, 145), "#fef9e7")
         for wheel in (left + 10, left + 60):
             draw.ellipse((wheel, 165, wheel + 24, 189), "#17202a")

@@ -74,11 +74,13 @@ class PictureShelf:
     """Finds a picture's file among those handed over with a brief and those of the library."""
 
     def __init__(self, folder: RunFolder, library_dir: Path) -> None:
-        self._roots = [root for root in (folder.library_dir, library_dir) if root.is_dir()]
+        self._roots = (folder.library_dir, library_dir)
 
     def path(self, picture_id: str) -> Path:
         """The file that holds its pixels. PictureMissing when it is nowhere."""
         for root in self._roots:
+            if not root.is_dir():
+                continue
             with PictureLibrary.open(root, create=False) as library:
                 try:
                     return library.pixels_path(picture_id)

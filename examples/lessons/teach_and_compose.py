@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 EXAMPLES: Final = Path(__file__).parent
 ARTICLES: Final = EXAMPLES / "articles"
@@ -27,7 +27,7 @@ MODEL, ADAPTER = "tiny", "three-articles"
 # Enough for three articles, little enough for a few minutes on one core.
 PIECES: Final = 900
 SIZE: Final = {"hidden": 256, "layers": 3, "heads": 4, "kv_heads": 2, "intermediate": 512, "image_px": 56}
-ORDERS, REPEATS = 40, 4
+ORDERS, REPEATS = 60, 4
 TEACHING: Final = {
     "rank": 64,
     "alpha": 128,
@@ -35,7 +35,7 @@ TEACHING: Final = {
     "learning_rate": 2e-3,
     "warmup": 0.05,
     "weight_decay": 0.0,
-    "epochs": 14,
+    "epochs": 13,
     "accumulation": 4,
     "partition": "glance",
 }
@@ -86,7 +86,8 @@ def made(home: Path) -> int:
     pieces = vocabulary([turn["value"] for lesson in said for turn in lesson["conversations"]])
     size = sentencepiece.SentencePieceProcessor(model_proto=pieces).vocab_size()
     folder = home / "checkpoint"
-    write_checkpoint(folder, "2d5-7b", dtype=torch.float32, adapters=False, vocab=size + 1, max_position=4_096, **SIZE)
+    sizes: dict[str, Any] = {**SIZE, "vocab": size + 1, "max_position": 4_096}
+    write_checkpoint(folder, "2d5-7b", dtype=torch.float32, adapters=False, **sizes)
     (folder / "tokenizer.model").write_bytes(pieces)
     ModelShelf(home / "models").add(folder, name=MODEL)
     shutil.rmtree(folder)
