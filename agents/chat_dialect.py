@@ -5,9 +5,10 @@ The words of the piece itself are in the piece's language, which each question n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, StrictInt, ValidationError
 
 from agents.context import EditTask
 from agents.dialect import MAX_HEADING_CHARS, Option, Order, Planned, Segment, Unreadable, outline_text
@@ -27,6 +28,8 @@ MAX_POINTS = 6
 MAX_POINT_CHARS = 300
 MAX_CAPTION_CHARS = 300
 NONE_FITS = "X"
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class ChatDialect:
@@ -48,19 +51,15 @@ class ChatDialect:
         return Ask((asked,), OUTLINE_TOKENS, system=_told(order.marks), json_schema=form, work="write")
 
     def read_outline(self, answer: str, order: Order) -> Planned:
-        said = _read_object(answer)
-        sections = [
-            (
-                clean_line(str(one.get("heading", "")))[:MAX_HEADING_CHARS],
-                tuple(clean_line(str(point)) for point in one.get("points", ()) if str(point).strip()),
-            )
-            for one in said.get("sections", ())
-            if isinstance(one, dict)
-        ]
-        sections = [section for section in sections if section[0]]
+        said = _read(_Outline, answer)
+        sections = tuple(
+            (heading, tuple(line for point in one.points if (line := clean_line(point))))
+            for one in said.sections
+            if (heading := clean_line(one.heading)[:MAX_HEADING_CHARS])
+        )
         if not sections:
             raise Unreadable("there is no section with a heading")
-        return Planned(order.title or clean_line(str(said.get("title", ""))), tuple(sections))
+        return Planned(order.title or clean_line(said.title), sections)
 
     def draft(self, order: Order, outline: Outline, index: int) -> Ask:
         section = outline.sections[index]
@@ -89,8 +88,7 @@ class ChatDialect:
 
     def read_spots(self, answer: str, segments: Sequence[Segment]) -> tuple[int, ...]:
         open_ = {segment.number for segment in segments if segment.is_open}
-        said = _read_object(answer).get("after", ())
-        kept = tuple(dict.fromkeys(n for n in said if isinstance(n, int) and not isinstance(n, bool) and n in open_))
+        kept = tuple(dict.fromkeys(number for number in _read(_Places, answer).after if number in open_))
         if not kept:
             raise Unreadable("it names no paragraph after which a picture may stand")
         return kept
@@ -180,11 +178,25 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _read_object(answer: str) -> dict[str, Any]:
+class _Section(BaseModel):
+    heading: str = ""
+    points: list[str] = []
+
+
+class _Outline(BaseModel):
+    title: str = ""
+    sections: list[_Section]
+
+
+class _Places(BaseModel):
+    after: list[StrictInt]
+
+
+def _read(kind: type[T], answer: str) -> T:
+    """The answer as a value. Unreadable says what is wrong with it."""
     try:
-        said = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"it is no JSON ({str(error)[:200]})") from error
-    if not isinstance(said, dict):
-        raise Unreadable("it is no JSON object")
-    return said
+        return kind.model_validate_json(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Unreadable(f"{where}: {first['msg']}"[:300] if where else str(first["msg"])[:300]) from error
