@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ from model.converted import load_state
 from model.seeded import write_checkpoint
 from model.shelf import ModelShelf
 from tests.model.hub import COMMIT, Hub
+from tests.model.tiny_vlms import tiny_vlm
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT.parent / "shared" / "eval" / "xcomposer-golden"
@@ -119,6 +121,25 @@ def test_a_folder_that_is_no_model_is_listed_with_what_is_wrong(shelf: ModelShel
     good, odd = shelf.list()
     assert (good.name, good.problem, odd.name, odd.manifest) == ("good", "", "odd", None)
     assert "interleaf.json" in odd.problem
+
+
+def test_a_published_folder_put_there_by_hand_is_listed_by_what_it_says(shelf: ModelShelf, source: Path) -> None:
+    """A chat model of transformers is told from an XComposer that was not converted, and from what is neither."""
+    chatty, raw, odd = (shelf.root / name for name in ("chatty", "raw", "odd"))
+    for folder, said in ((chatty, {"model_type": "qwen2_5_vl"}), (odd, {"model_type": ["x"]})):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(said))
+        (folder / "model.safetensors").write_bytes(b"12345678")
+    shutil.copytree(source, raw)
+    (shelf.root / "torn").mkdir()
+    (shelf.root / "torn" / "config.json").write_text("{")
+    (shelf.root / "torn" / "model.safetensors").write_bytes(b"")
+    found = {model.name: model for model in shelf.list()}
+    foreign = found["chatty"].foreign
+    assert foreign is not None and foreign.model_type == "qwen2_5_vl" and foreign.nbytes > 8
+    assert (found["chatty"].manifest, found["chatty"].problem) == (None, "")
+    for name, words in (("raw", "interleaf.json"), ("odd", "interleaf.json"), ("torn", "no JSON")):
+        assert found[name].foreign is None and words in found[name].problem
 
 
 def test_two_at_once(shelf: ModelShelf, source: Path) -> None:
@@ -273,6 +294,18 @@ def test_what_the_hub_does_not_have(shelf: ModelShelf, hub: Hub) -> None:
     (hub.folder / "config.json").unlink()
     with pytest.raises(CheckpointInvalid, match=r"no config\.json"):
         shelf.add("owner/name", download=True, endpoint=hub.address)
+
+
+def test_a_chat_model_from_the_hub(shelf: ModelShelf, tmp_path: Path) -> None:
+    folder = tmp_path / "repository"
+    tiny_vlm("llava", folder)
+    (folder / "modeling_llava.py").write_text("x")
+    served = Hub(folder)
+    with served.serving():
+        added = shelf.add("owner/name", download=True, endpoint=served.address)
+    assert added.foreign is not None and added.foreign.model_type == "llava"
+    assert shelf.verify("name") == [] and "modeling_llava.py" not in served.files_asked_for()
+    assert _visible(shelf) == ["name"]
 
 
 def test_a_hub_that_does_not_answer(shelf: ModelShelf) -> None:

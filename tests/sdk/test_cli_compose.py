@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -107,6 +108,7 @@ def test_options_override_the_brief_and_stages_are_told(
         (["compose", "--resume", "r-absent"], 2, "r-absent"),
         (["compose", "--resume", "../x"], 2, "run id"),
         (["compose", "--approve"], 2, "--resume"),
+        (["compose", "--resume", "r-absent", "--writer", "xc25"], 2, "--writer"),
         (["schema", "colour"], 2, "colour"),
     ],
 )
@@ -129,6 +131,27 @@ def test_errors_name_the_thing_and_have_their_exit_code(
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists(), "nothing half-written stays behind"
     assert not list((tmp_path / "h").glob("runs/*")), "a run that never began leaves no folder"
+
+
+@pytest.mark.parametrize("writer", ["nobody", "../models/x", "/x", "xc25+style", "[bold]"])
+def test_a_writer_that_is_not_here_is_refused_with_those_that_are(
+    writer: str, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--out", str(tmp_path / "out"), "--home", str(tmp_path / "h")]
+    assert _main(monkeypatch, "compose", str(material / "brief.yaml"), "--writer", writer, *common) == 2
+    said = capsys.readouterr().err
+    assert "is not a writer here. Choose one of: extractive. Or: interleaf models add DIR" in said and writer in said
+    assert not (tmp_path / "out").exists() and "Traceback" not in said
+
+
+def test_the_summary_names_the_writer(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--writer", "extractive", "--out", str(tmp_path / "out"), "--home", str(tmp_path / "h"), "-f", "html"]
+    assert _main(monkeypatch, "compose", str(material / "brief.yaml"), *common) == 0
+    assert re.search(r"writer\W+extractive", capsys.readouterr().err)
+    assert _main(monkeypatch, "compose", str(material / "brief.yaml"), *common, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["writer"] == "extractive"
 
 
 def test_errors_are_json_for_machines(

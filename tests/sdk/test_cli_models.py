@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from interleaf.cli.models import app
 from interleaf.errors import CheckpointInvalid, InterleafError, ModelMissing, RequestRefused, Unsupported
 from model.seeded import write_checkpoint
+from tests.model.tiny_vlms import tiny_vlm
 from workers.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,7 @@ def test_adding_and_listing(cli: Cli, source: Path) -> None:
     assert said.exit_code == 0
     assert "mine: 2d5-7b" in said.stdout and "adapters: lora_sft (rank 6)" in said.stdout
     listed = cli("list").stdout
+    assert "interleaf compose brief.yaml --writer mine" in listed
     assert "mine" in listed and "base, write, web" in listed and "bfloat16" in listed
     found = cli.json("list")["models"]
     assert [(m["name"], m["family"], m["merged_task"]) for m in found] == [("mine", "2d5-7b", "base")]
@@ -93,6 +95,27 @@ def test_verifying_tells_what_is_wrong_and_ends_with_1(cli: Cli, source: Path) -
     assert cli("verify", "bad").exit_code == 1
     assert "interleaf.json" in cli("list").stdout
     cli.refused(ModelMissing, "verify", "none")
+
+
+def test_a_chat_model_of_another_family_is_copied_listed_verified_and_removed(cli: Cli, tmp_path: Path) -> None:
+    tiny_vlm("llava", tmp_path / "Tiny Llava")
+    said = cli("add", str(tmp_path / "Tiny Llava"))
+    assert said.exit_code == 0, said.output
+    assert "tiny-llava: llava, a chat model of transformers · " in said.stdout and "copied as it is" in said.stdout
+    listed = cli("list").stdout
+    assert "tiny-llava" in listed and "not checked" in listed and "--writer tiny-llava" in listed
+    (found,) = cli.json("list")["models"]
+    assert (found["model_type"], found["writer"]) == ("llava", True) and found["bytes"] > 10_000
+    assert cli.json("verify") == {"models": {"tiny-llava": []}, "ok": True}
+    weights = cli.folder / "tiny-llava" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-7])
+    broken = cli("verify")
+    assert broken.exit_code == 1 and "cut off" in broken.stdout
+    assert "task adapters" in cli.refused(Unsupported, "add", str(tmp_path / "Tiny Llava"), "--merge", "write")
+    assert "copied as it is" in cli.refused(Unsupported, "add", str(tmp_path / "Tiny Llava"), "--dtype", "bf16")
+    assert cli("add", str(tmp_path / "Tiny Llava"), "--replace").exit_code == 0 and cli("verify").exit_code == 0
+    assert "kB freed" in cli("remove", "tiny-llava", "--yes").stdout
+    assert cli.json("list")["models"] == []
 
 
 def test_removing_asks_first(cli: Cli, source: Path) -> None:

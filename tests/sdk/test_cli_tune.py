@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,21 @@ import torch
 from typer.testing import CliRunner, Result
 
 from interleaf.cli.app import app
-from interleaf.errors import InterleafError, InvalidBrief, ModelMissing, PromptTooLong, SourceUnreadable
+from interleaf.errors import (
+    CheckpointInvalid,
+    InterleafError,
+    InvalidBrief,
+    ModelMissing,
+    PromptTooLong,
+    SourceUnreadable,
+    Unsupported,
+    WeightsUnusable,
+)
 from model.loss_curve import LossCurve, Step
 from tests.model.teaching_material import conversation, set_file, tiny_folder
+from tests.model.tiny_vlms import tiny_vlm
+from workers.lesson_note import write_note
+from workers.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--rank", "4", "--lr", "1e-3", "--accumulation", "1", "--device", "cpu")
@@ -70,6 +84,70 @@ def test_what_is_wrong_is_said(models: Path, data: Path, tmp_path: Path) -> None
     assert "(b7), image 1: '../x.png' leads out" in refused(SourceUnreadable, models, "tiny0", bad, *out)
     assert not (tmp_path / "out").exists()
     assert run(models, "tiny0", data, *out, "--task", "sing").exit_code == 2
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The data folder of the settings, with a model in it."""
+    monkeypatch.setenv("INTERLEAF_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    tiny_folder(tmp_path / "home")
+    yield tmp_path / "home"
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def tuned(*words: Any) -> Result:
+    return CliRunner().invoke(app, ["tune", *map(str, words), *QUICK])
+
+
+def test_by_name_it_is_kept_where_briefs_find_it(at_home: Path, data: Path) -> None:
+    said = tuned("tiny0", data, "--name", "house")
+    assert said.exit_code == 0, said.output
+    assert (at_home / "adapters" / "house" / "teaching.json").is_file()
+    assert "use it: interleaf compose brief.yaml --writer tiny0+house, or writer: tiny0+house" in said.stdout
+    again = tuned("tiny0", data, "--name", "house", "--resume", "--json")
+    assert json.loads(again.stdout)["writer"] == "tiny0+house"
+
+
+def test_a_model_that_no_brief_finds_is_told_of(at_home: Path, models: Path, data: Path, tmp_path: Path) -> None:
+    away = Path(shutil.copytree(models / "tiny0", tmp_path / "away"))
+    said = tuned(away, data, "--name", "house")
+    assert "add this one" in said.stdout and "interleaf models add" in said.stdout
+    assert "writer" not in tuned("tiny0", data, "--out", tmp_path / "mine").stdout
+
+
+def test_name_or_folder_one_of_them(models: Path, data: Path, tmp_path: Path) -> None:
+    assert "--out too" in refused(InvalidBrief, models, "tiny0", data)
+    both = refused(InvalidBrief, models, "tiny0", data, "--name", "a", "--out", tmp_path / "b")
+    assert "contradict each other" in both and not (tmp_path / "b").exists()
+    for name in ("../x", "A", "", "a/b", ".x", "a\0", "x" * 65):
+        assert "an adapter's name is" in refused(InvalidBrief, models, "tiny0", data, "--name", name)
+
+
+def test_lessons_are_looked_at_as_a_writer_will(models: Path, tmp_path: Path) -> None:
+    """Nobody has to know: the note beside the set says it; whoever says something else is heard."""
+    data = set_file(tmp_path / "set")
+
+    def partition(name: str, *words: str) -> Any:
+        out = ("--out", tmp_path / name, *QUICK, "--json", *words)
+        return json.loads(run(models, "tiny0", data, *out).stdout)["record"]["settings"]["partition"]
+
+    assert partition("plain") is None
+    write_note(data)
+    assert partition("lessons") == "glance" and partition("other", "--partition", "finetune") == "finetune"
+    (tmp_path / "set" / "lessons.json").write_text("[]")
+    assert "lessons.json" in refused(CheckpointInvalid, models, "tiny0", data, "--out", tmp_path / "x", *QUICK)
+
+
+def test_what_cannot_be_taught_is_refused_before_it_is_loaded(models: Path, data: Path, tmp_path: Path) -> None:
+    tiny_vlm("llava", tmp_path / "chatty")
+    out = ("--out", tmp_path / "out")
+    assert "is a llava: only" in refused(Unsupported, models, tmp_path / "chatty", data, *out)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "config.json").write_text("{}")
+    assert "interleaf models add" in refused(WeightsUnusable, models, tmp_path / "raw", data, *out)
+    assert not (tmp_path / "out").exists()
 
 
 def test_long_samples_are_left_out_and_named(models: Path, tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def lessons(
         max=1_000,
         help="How often the choice at each picture is taught, each time among other pictures in another order.",
     ),
+    repeats: int = typer.Option(
+        1,
+        min=1,
+        max=1_000,
+        help="How often plan, text, places and captions stand in the set, so that many --orders do not crowd them out.",
+    ),
     seed: int = typer.Option(0, min=0, help="Of those orders."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output, for machines."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress bar."),
@@ -84,7 +90,7 @@ def lessons(
             read, pictures = read_articles(articles, DEFAULT_INSTRUCTION if instruction is None else instruction)
             _refuse_own_output(out, articles)
             write_note(data)  # first: a set without it would be taught otherwise than it is used
-            count = write_lessons(read, pictures, out, seed=seed, orders=orders, on_article=show)
+            count = write_lessons(read, pictures, out, seed=seed, orders=orders, repeats=repeats, on_article=show)
     except KeyboardInterrupt:
         say("interrupted; the same command begins anew", "yellow", error=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -42,5 +42,7 @@ def json_line(value: Any) -> str:
 
 
 def size_of(nbytes: int) -> str:
-    """A number of bytes for a person: 15.32 GB, 40.5 MB."""
-    return f"{nbytes / 10**9:.2f} GB" if nbytes >= 10**9 else f"{nbytes / 10**6:.1f} MB"
+    """A number of bytes for a person: 15.32 GB, 40.5 MB, 43 kB."""
+    if nbytes >= 10**9:
+        return f"{nbytes / 10**9:.2f} GB"
+    return f"{nbytes / 10**6:.1f} MB" if nbytes >= 10**6 else f"{nbytes / 10**3:.0f} kB"
