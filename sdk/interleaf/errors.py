@@ -17,6 +17,9 @@
     │   ├── JobUnknown                 no job with that id belongs to this key
     │   ├── JobFinal                   the job has ended; a final state never changes
     │   ├── JobActive                  the job has not ended yet, and must have for this
+    │   ├── ArtifactMissing            no file of that key in the artifact store
+    │   ├── FileOverLimit              a file that was sent is larger than it may be
+    │   ├── BudgetSpent                a limit of the job's budget was reached: seconds or tokens
     │   ├── RequestStale               an answer to a question that the job no longer asks
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── NeedsInput                     the run waits for a person's answer
@@ -52,10 +55,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 __all__ = [
+    "ArtifactMissing",
+    "BudgetSpent",
     "CheckpointInvalid",
     "CompositionFailed",
     "DatabaseUnusable",
     "DownloadFailed",
+    "FileOverLimit",
     "IndexUnusable",
     "InterleafError",
     "InvalidBrief",
@@ -244,6 +250,26 @@ class JobActive(RequestRefused):
 
     code = "job_active"
     http_status = 409
+
+
+class ArtifactMissing(RequestRefused):
+    """No file of that key in the artifact store."""
+
+    code = "artifact_missing"
+    http_status = 404
+
+
+class FileOverLimit(RequestRefused):
+    """A file that was sent is larger than it may be. Nothing of it is kept."""
+
+    code = "file_over_limit"
+    http_status = 413
+
+
+class BudgetSpent(RequestRefused):
+    """A limit of the job's budget was reached: seconds or tokens."""
+
+    code = "budget_spent"
 
 
 class RequestStale(RequestRefused):
