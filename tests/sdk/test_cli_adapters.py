@@ -11,7 +11,7 @@ from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from interleaf.cli.app import app
-from interleaf.errors import InterleafError, ModelBusy, ModelMissing
+from interleaf.errors import InterleafError, ModelBusy, ModelMissing, OutputUnwritable
 from model.adapter_record import AdapterRecord
 
 
@@ -98,6 +98,22 @@ def test_one_that_is_being_taught_stays(tmp_path: Path) -> None:
         assert "being taught" in refused(ModelBusy, tmp_path, "remove", "one", "--yes")
     assert (folder / "teaching.json").is_file()
     assert run(tmp_path, "remove", "one", "--yes").exit_code == 0
+
+
+def test_a_half_removed_one_is_not_found_and_its_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter(tmp_path, "one")
+
+    def fail(path: Path, **options: object) -> None:
+        if not options:
+            raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", fail)
+        assert "cannot be removed" in refused(OutputUnwritable, tmp_path, "remove", "one", "--yes")
+    assert "no adapters yet" in run(tmp_path, "list").stdout
+    adapter(tmp_path, "one")
+    assert run(tmp_path, "remove", "one", "--yes").exit_code == 0
+    assert list((tmp_path / "adapters").iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["list", "remove"])

@@ -107,6 +107,7 @@ def test_a_chat_model_of_another_family_is_copied_listed_verified_and_removed(cl
     (found,) = cli.json("list")["models"]
     assert (found["model_type"], found["writer"]) == ("llava", True) and found["bytes"] > 10_000
     assert cli.json("verify") == {"models": {"tiny-llava": []}, "ok": True}
+    assert "tiny-llava: it opens; there is nothing to hold its weights against" in cli("verify").stdout
     weights = cli.folder / "tiny-llava" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
     broken = cli("verify")

@@ -141,7 +141,8 @@ def verify(
 
     shelf = _shelf(models)[0]
     wrong: dict[str, list[dict[str, str]]] = {}
-    for name in names or [model.name for model in shelf.list()]:
+    there = shelf.list()
+    for name in names or [model.name for model in there]:
         folder = shelf.path(name)
         with progress_bar(quiet) as show:
             total = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
@@ -154,7 +155,7 @@ def verify(
     if as_json:
         typer.echo(json_line({"models": wrong, "ok": not bad}))
     else:
-        _tell_problems(wrong)
+        _tell_problems(wrong, {model.name for model in there if model.foreign})
     if bad:
         raise typer.Exit(1)
 
@@ -233,10 +234,11 @@ def _shelf(folder: Path | None) -> tuple[ModelShelf, bool]:
     return ModelShelf(folder.absolute() if folder else settings().models_dir), settings().downloads
 
 
-def _tell_problems(wrong: dict[str, list[dict[str, str]]]) -> None:
+def _tell_problems(wrong: dict[str, list[dict[str, str]]], only_opened: set[str]) -> None:
     if not wrong:
         say("no models yet; add one: interleaf models add DIR")
     for name, problems in wrong.items():
         lines = [f"{problem['file']}{': ' if problem['file'] else ''}{problem['what']}" for problem in problems]
         say_some(lines, "yellow", before=f"{name}: ")
-        say(f"{name}: {f'{len(problems):,} problems' if problems else 'nothing is wrong'}")
+        fine = "it opens; there is nothing to hold its weights against" if name in only_opened else "nothing is wrong"
+        say(f"{name}: {f'{len(problems):,} problems' if problems else fine}")
