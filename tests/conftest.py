@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -34,6 +37,26 @@ def missing(component: str, remedy: str) -> NoReturn:
     if REQUIRE_ALL:
         pytest.fail(said + " (INTERLEAF_TESTS_REQUIRE_ALL=1)")
     pytest.skip(said)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL server of this session's own, as a URL that ends in the name of its first database."""
+    try:
+        import pgserver
+    except ImportError:
+        missing("pgserver", "pip install pgserver")
+    # Right under the temporary folder: as root the server runs as a user of its own, who must be able to get there.
+    folder = Path(tempfile.mkdtemp(prefix="interleaf-postgres-"))
+    try:
+        server = pgserver.get_server(folder, cleanup_mode="delete")
+    except (OSError, subprocess.SubprocessError) as error:
+        missing("PostgreSQL", f"pgserver cannot start it here ({error})")
+    # No test pulls the plug of the machine; killed processes lose nothing without fsync.
+    server.psql("ALTER SYSTEM SET fsync = off;")
+    server.psql("SELECT pg_reload_conf();")
+    yield server.get_uri()
+    server.cleanup()
 
 
 @pytest.fixture(scope="session")
