@@ -21,6 +21,15 @@
     │   ├── FileOverLimit              a file that was sent is larger than it may be
     │   ├── BudgetSpent                a limit of the job's budget was reached: seconds or tokens
     │   ├── RequestStale               an answer to a question that the job no longer asks
+    │   ├── BodyInvalid                what was sent is not JSON, or not of the form that was announced
+    │   ├── MediaUnsupported           a file, or a body, of a kind that is not taken
+    │   ├── KeyRefused                 a request without a key of the service, or with one that is not known
+    │   ├── ScopeMissing               the key may not do this
+    │   ├── ObjectUnknown              no document, artifact, upload or key with that id belongs to this key
+    │   ├── IdempotencyMismatch        the Idempotency-Key was used for another request
+    │   ├── RequestInProgress          the first request with that Idempotency-Key is still at work (retryable)
+    │   ├── RequestsTooMany            more requests in a minute than the key may send (retryable)
+    │   ├── QuotaReached               the key has as many jobs, or stores as much, as it may (retryable)
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── NeedsInput                     the run waits for a person's answer
     ├── CompositionFailed              the workflow gave up
@@ -33,6 +42,7 @@
     │   └── PictureMissing             no picture with that id
     ├── ServiceError                   what runs the jobs: database, queue, workers
     │   ├── ServiceAway                the database or the queue cannot be reached now (retryable)
+    │   ├── QueueFull                  as many jobs wait as may wait (retryable)
     │   ├── DatabaseUnusable           damaged, of another version, or it refused what was written
     │   ├── LeaseLost                  the job is no longer this worker's; it must stop and write nothing
     │   ├── WorkerLost                 a job's error: its workers died, as often as it may be tried (retryable)
@@ -56,12 +66,14 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ArtifactMissing",
+    "BodyInvalid",
     "BudgetSpent",
     "CheckpointInvalid",
     "CompositionFailed",
     "DatabaseUnusable",
     "DownloadFailed",
     "FileOverLimit",
+    "IdempotencyMismatch",
     "IndexUnusable",
     "InterleafError",
     "InvalidBrief",
@@ -70,27 +82,35 @@ __all__ = [
     "JobExpired",
     "JobFinal",
     "JobUnknown",
+    "KeyRefused",
     "LeaseLost",
     "LibraryBusy",
     "LibraryDamaged",
     "LicenceUnmet",
+    "MediaUnsupported",
     "ModelBusy",
     "ModelError",
     "ModelMissing",
     "NeedsInput",
     "NothingToSay",
+    "ObjectUnknown",
     "OutOfMemory",
     "OutputUnwritable",
     "PictureMissing",
     "PictureUnreadable",
     "PromptInvalid",
     "PromptTooLong",
+    "QueueFull",
+    "QuotaReached",
+    "RequestInProgress",
     "RequestRefused",
     "RequestStale",
+    "RequestsTooMany",
     "RetrievalError",
     "RunBusy",
     "RunCanceled",
     "RunUnknown",
+    "ScopeMissing",
     "ServiceAway",
     "ServiceError",
     "SettingInvalid",
@@ -279,6 +299,74 @@ class RequestStale(RequestRefused):
     http_status = 409
 
 
+class BodyInvalid(RequestRefused):
+    """What was sent cannot be read: no JSON, or not of the form that was announced."""
+
+    code = "body_invalid"
+    http_status = 400
+
+
+class MediaUnsupported(RequestRefused):
+    """A file, or the body of a request, is of a kind that is not taken."""
+
+    code = "media_unsupported"
+    http_status = 415
+
+
+class KeyRefused(RequestRefused):
+    """The request has no key of this service, or one that is unknown or revoked: the two are not told apart."""
+
+    code = "key_refused"
+    http_status = 401
+
+
+class ScopeMissing(RequestRefused):
+    """The key may not do this."""
+
+    code = "scope_missing"
+    http_status = 403
+
+
+class ObjectUnknown(RequestRefused):
+    """No document, artifact, upload or key with that id, or it belongs to another key: the two are not told apart."""
+
+    code = "object_unknown"
+    http_status = 404
+
+
+class IdempotencyMismatch(RequestRefused):
+    """The Idempotency-Key was used before, for another request."""
+
+    code = "idempotency_mismatch"
+
+
+class RequestInProgress(RequestRefused):
+    """The first request with that Idempotency-Key is still at work."""
+
+    code = "request_in_progress"
+    retryable = True
+    http_status = 409
+    exit_code = 5
+
+
+class RequestsTooMany(RequestRefused):
+    """More requests in a short time than the key may send."""
+
+    code = "requests_too_many"
+    retryable = True
+    http_status = 429
+    exit_code = 5
+
+
+class QuotaReached(RequestRefused):
+    """The key has as many jobs at a time, or stores as much, as it may."""
+
+    code = "quota_reached"
+    retryable = True
+    http_status = 429
+    exit_code = 5
+
+
 class Unsupported(RequestRefused):
     """A well-formed request for something that this installation does not offer."""
 
@@ -372,6 +460,15 @@ class ServiceAway(ServiceError):
     """The database or the queue cannot be reached now, or has no room; nothing was written."""
 
     code = "service_away"
+    retryable = True
+    http_status = 503
+    exit_code = 5
+
+
+class QueueFull(ServiceError):
+    """As many jobs wait as may wait; nothing was taken in."""
+
+    code = "queue_full"
     retryable = True
     http_status = 503
     exit_code = 5
