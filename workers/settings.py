@@ -41,6 +41,26 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", repr=False, description="Where jobs are kept: sqlite:///FILE or postgresql://…; empty: a file in the home"
     )
+    redis_url: str = Field(
+        "", repr=False, description="The broker: redis://:PASSWORD@HOST:6379/0 or rediss://…; empty: our own server"
+    )
+    redis_memory_mb: int = Field(256, ge=16, le=65_536, description="Most memory of our own Redis, in MiB")
+    artifacts: str = Field(
+        "", description="Where finished files are kept: a folder, or s3://BUCKET/FOLDER; empty: a folder in the home"
+    )
+    lease_s: float = Field(
+        30.0, ge=0.5, le=3600, description="Seconds after which a job whose worker fell silent goes to another"
+    )
+    upkeep_s: float = Field(5.0, ge=0.1, le=600, description="Seconds between two rounds of the reconciler")
+    resend_s: float = Field(
+        300.0, ge=1, le=86_400, description="Seconds after which an unanswered message is sent again"
+    )
+    visibility_timeout_s: float = Field(
+        3600.0,
+        ge=1,
+        le=604_800,
+        description="Seconds after which Redis hands an unacknowledged message to another worker",
+    )
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 
@@ -68,6 +88,16 @@ class Settings(BaseSettings):
     def job_database_url(self) -> str:
         """The database of the jobs: the one that was named, or an SQLite file in the home folder."""
         return self.database_url or f"sqlite:///{(self.home / 'jobs.sqlite').as_posix()}"
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifact store: the one that was named, or a folder in the home folder."""
+        return self.artifacts or str(self.home / "artifacts")
+
+    @property
+    def redis_dir(self) -> Path:
+        """The folder of our own Redis."""
+        return self.home / "redis"
 
     @property
     def runs_dir(self) -> Path:
