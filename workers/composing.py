@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,10 +16,19 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
 from agents.approve import check_answer
-from agents.context import Writer
+from agents.context import Context, Writer
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
-from interleaf.errors import InterleafError, InvalidBrief, RequestRefused, RunBusy, Unsupported, error_to_record
-from interleaf.schema import Article, Brief, Event
+from agents.salvage import salvage
+from interleaf.errors import (
+    InterleafError,
+    InvalidBrief,
+    RequestRefused,
+    RunBusy,
+    RunCanceled,
+    Unsupported,
+    error_to_record,
+)
+from interleaf.schema import Article, Brief, Event, Notice
 from interleaf.whole_file import write_whole
 from workers.intake import Material, read_material, take_in
 from workers.run_folder import RunFolder
@@ -37,10 +47,21 @@ class Composing:
 
     `article` is the finished piece, or None while it is not finished; `question` is what a person
     is asked, or None.
+
+    `canceled` is asked between events, before each section and before each token of a model; once it says True, the
+    stream ends without a further event and nothing more is written. Who hands it in keeps the brief's limits and the
+    deadlines of its questions; `spent` is told the tokens that models wrote.
     """
 
     def __init__(
-        self, folder: RunFolder, settings: Settings, *, library_dir: Path | None = None, writer: Writer | None = None
+        self,
+        folder: RunFolder,
+        settings: Settings,
+        *,
+        library_dir: Path | None = None,
+        writer: Writer | None = None,
+        canceled: Callable[[], bool] | None = None,
+        spent: Callable[[int], None] = lambda tokens: None,
     ) -> None:
         self.folder = folder
         self.article: Article | None = None
@@ -48,20 +69,30 @@ class Composing:
         self._settings = settings
         self._library_dir = library_dir
         self._writer = writer
+        self._keeps_limits = canceled is not None
+        self._canceled = canceled or (lambda: False)
+        self._spent = spent
         self._events_path = folder.path / "events.jsonl"
         self._next_id = 0
         self._planned = False
 
-    def stream(self, brief: Brief | None = None, base: Path | None = None, answer: Any = None) -> Iterator[Event]:
+    def stream(
+        self,
+        brief: Brief | None = None,
+        base: Path | None = None,
+        answer: Any = None,
+        asked: Mapping[str, Any] | None = None,
+    ) -> Iterator[Event]:
         """Begin the run (with `brief`; relative paths start at `base`) or go on with it (without).
 
-        `answer` replies to the question on which the run waits. Yields events with rising ids; ends after
-        `finished`, `needs_input`, or by raising (after a `failed` event).
+        `answer` replies to the question on which the run waits; with `asked`, to that question only: a run that no
+        longer waits for it had the answer before. Yields events with rising ids; ends after `finished`,
+        `needs_input`, or by raising (after a `failed` event).
         """
         if brief is None or self.folder.exists:
             self.folder.require()
         else:
-            _check_offered(brief)
+            _check_offered(brief, self._keeps_limits)
             self.folder.create()
         resumed = self.folder.exists
         try:
@@ -69,8 +100,14 @@ class Composing:
                 brief = self._accept(brief, base)
                 self._next_id = self._events_so_far()
                 try:
-                    yield from self._work(brief, resumed, answer)
+                    with closing(self._work(brief, resumed, answer, asked)) as events:
+                        for event in events:
+                            yield event
+                            if self._canceled():
+                                return
                 except InterleafError as error:
+                    if isinstance(error, RunCanceled) and self._canceled():
+                        return
                     yield self._event(
                         "failed", message=error.message.splitlines()[0][:2000], data={"error": error_to_record(error)}
                     )
@@ -99,67 +136,107 @@ class Composing:
         write_whole(self.folder.brief_path, brief.model_dump_json(indent=1).encode())
         return brief
 
-    def _work(self, brief: Brief, resumed: bool, answer: Any) -> Iterator[Event]:
+    def salvaged(self, notice: Notice) -> Article | None:
+        """What there is of a run that was stopped, as an article whose report says `notice`; None when no text is.
+
+        The run itself stays as it is: a later `stream` goes on where it stopped.
+        """
+        with self.folder.held():
+            material = read_material(self.folder)
+            if material is None:
+                return None
+            brief = Brief.model_validate_json(self.folder.brief_path.read_bytes())
+            with self._opened(brief, material) as context, self._checkpoints() as checkpoints:
+                snapshot = article_graph(checkpoints).get_state(self._config())
+                # Sections that were finished while others were not are kept apart until all are.
+                finished = [task.result for task in snapshot.tasks if isinstance(task.result, dict)]
+                return salvage(snapshot.values, finished, context, notice)
+
+    def _work(
+        self, brief: Brief, resumed: bool, answer: Any, asked: Mapping[str, Any] | None
+    ) -> Generator[Event, None, None]:
         yield self._event("run_started", message="resumed" if resumed else "started")
         material = read_material(self.folder)
         if material is None:
             material = yield from self._take_in(brief)
-        with (
-            open_context(
-                brief,
-                material,
-                self._settings,
-                library_dir=self._library_dir,
-                writer=self._writer,
-                pixels=PictureShelf(self.folder, self._library_dir or self._settings.library_dir).path,
-            ) as context,
-            closing(sqlite3.connect(self.folder.checkpoints_path, check_same_thread=False)) as connection,
-        ):
-            graph = article_graph(SqliteSaver(connection, serde=checkpoint_serializer()))
-            config: Any = {"configurable": {"thread_id": self.folder.run_id}, "max_concurrency": MAX_CONCURRENCY}
+        with self._opened(brief, material) as context, self._checkpoints() as checkpoints:
+            graph, config = article_graph(checkpoints), self._config()
             snapshot = graph.get_state(config)
             waiting = [i.value for task in snapshot.tasks for i in task.interrupts]
             entry: Any
             if not snapshot.created_at:
                 entry = {"brief": brief}
-            elif waiting and answer is None:
+            elif waiting and (answer is None or (asked is not None and _plain(asked) != _plain(waiting[0]))):
                 yield self._ask(waiting[0])
                 return
             elif waiting:
                 check_answer(waiting[0], answer)
                 entry = Command(resume=answer)
-            elif answer is not None:
+            elif answer is not None and asked is None:
                 raise InvalidBrief("answer", "this run is not waiting for one.", "Resume it without an answer.")
             else:
                 entry = None
             if snapshot.created_at and not snapshot.next:
                 article = snapshot.values["article"]
             else:
-                asked = None
-                chunks: Iterator[Any] = graph.stream(
+                question = None
+                chunks: Any = graph.stream(
                     entry,
                     config,
                     context=context,
                     stream_mode=["tasks", "custom", "updates"],
                     durability="sync",
                 )
-                for mode, chunk in chunks:
-                    if mode == "updates" and "__interrupt__" in chunk:
-                        asked = chunk["__interrupt__"][0].value
-                    elif (event := self._translated(mode, chunk)) is not None:
-                        yield event
-                if asked is not None:
-                    yield self._ask(asked)
+                with closing(chunks):
+                    for mode, chunk in chunks:
+                        if self._canceled():
+                            return
+                        if mode == "updates" and "__interrupt__" in chunk:
+                            question = chunk["__interrupt__"][0].value
+                        elif (event := self._translated(mode, chunk)) is not None:
+                            yield event
+                if question is not None:
+                    yield self._ask(question)
                     return
                 article = graph.get_state(config).values["article"]
+        if self._canceled():
+            return
         self.article = article
         write_whole(self.folder.article_path, (article.model_dump_json(indent=1) + "\n").encode())
         yield self._event("finished", message=article.title, data={"report": article.report.model_dump(mode="json")})
+
+    @contextmanager
+    def _opened(self, brief: Brief, material: Material) -> Iterator[Context]:
+        with open_context(
+            brief,
+            material,
+            self._settings,
+            library_dir=self._library_dir,
+            writer=self._writer,
+            pixels=PictureShelf(self.folder, self._library_dir or self._settings.library_dir).path,
+            canceled=self._canceled,
+            spent=self._spent,
+        ) as context:
+            yield context
+
+    @contextmanager
+    def _checkpoints(self) -> Iterator[SqliteSaver]:
+        with closing(sqlite3.connect(self.folder.checkpoints_path, check_same_thread=False)) as connection:
+            yield SqliteSaver(connection, serde=checkpoint_serializer())
+
+    def _config(self) -> Any:
+        return {"configurable": {"thread_id": self.folder.run_id}, "max_concurrency": MAX_CONCURRENCY}
 
     def _take_in(self, brief: Brief) -> Generator[Event, None, Material]:
         yield self._event("stage_started", stage="read")
         # Read in a thread, so that progress can be told while it goes on.
         told: SimpleQueue[tuple[float, str] | None] = SimpleQueue()
+
+        def tell(share: float, what: str) -> None:
+            if self._canceled():
+                raise RunCanceled("run", "was canceled while its notes and pictures were read.")
+            told.put((share, what))
+
         with ThreadPoolExecutor(1, thread_name_prefix="intake") as pool:
             reading = pool.submit(
                 take_in,
@@ -168,7 +245,7 @@ class Composing:
                 self.folder,
                 max_source_bytes=self._settings.max_source_mb * MIB,
                 max_pictures=self._settings.max_pictures,
-                on_progress=lambda share, what: told.put((share, what)),
+                on_progress=tell,
             )
             reading.add_done_callback(lambda _: told.put(None))
             last = -1.0
@@ -232,13 +309,20 @@ STAGE_OF_NODE: dict[str, Any] = {
 }
 
 
-def _check_offered(brief: Brief) -> None:
+def _plain(question: Mapping[str, Any]) -> Any:
+    """A question as it looks after JSON, to compare it with one that lay in a database."""
+    return json.loads(json.dumps(question))
+
+
+def _check_offered(brief: Brief, keeps_limits: bool) -> None:
     if brief.kind != "article":
         raise Unsupported("kind", f"{brief.kind!r} pieces are not composed by this version.", "Use kind: article.")
+    if keeps_limits:
+        return
     if brief.budget.seconds is not None or brief.budget.tokens is not None:
-        raise Unsupported("budget", "limits are not kept by this version.", "Leave the budget out.")
+        raise Unsupported("budget", "limits are kept by the service only.", "Leave the budget out, or submit a job.")
     if brief.approvals.timeout_s is not None:
-        raise Unsupported("approvals.timeout_s", "a question waits without end in this version.", "Leave it out.")
+        raise Unsupported("approvals.timeout_s", "here a question waits without end.", "Leave it out, or submit a job.")
 
 
 def _anchored(brief: Brief, base: Path | None) -> Brief:

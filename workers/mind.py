@@ -53,7 +53,7 @@ class EngineMind:
 
     `pixels`: the file of a picture that the run was given. `tasks`: what an XComposer's adapters do for writing and
     for judging. `glance`: the budget of tiles with which candidates are looked at. `canceled`: asked before each
-    token."""
+    token. `spent`: told how many tokens were written, as they are."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class EngineMind:
         tasks: tuple[Task, Task] = ("base", "base"),
         glance: str | None = None,
         canceled: Callable[[], bool] = lambda: False,
+        spent: Callable[[int], None] = lambda tokens: None,
         batch: int = BATCH,
         linger_s: float = LINGER_S,
     ) -> None:
@@ -73,6 +74,7 @@ class EngineMind:
         self.family: Family = family
         self.context_length = engine.context_length
         self._engine, self._pixels, self._canceled = engine, pixels, canceled
+        self._spent = spent
         self._tasks, self._glance = tasks, glance
         self._batch, self._linger_s = batch, linger_s
         self._door = threading.Condition()
@@ -168,6 +170,7 @@ class EngineMind:
             for piece in self._engine.generate(
                 [one.request for one in batch], lambda: self._closed or self._canceled()
             ):
+                self._spent(piece.tokens)
                 batch[piece.request].add(piece)
         except (OutOfMemory, PromptTooLong) as error:
             open_ = [one for one in batch if not one.done.done()]

@@ -58,7 +58,11 @@ def glance_of(family: str) -> str | None:
 
 
 def mind_of(
-    name: str, settings: Settings, pixels: Callable[[str], Path], canceled: Callable[[], bool] = lambda: False
+    name: str,
+    settings: Settings,
+    pixels: Callable[[str], Path],
+    canceled: Callable[[], bool] = lambda: False,
+    spent: Callable[[int], None] = lambda tokens: None,
 ) -> EngineMind:
     """The mind that `name` means, for one run. InvalidBrief when there is none of that name; otherwise as
     model.engines.open_engine and model.teaching_adapter.apply_adapter."""
@@ -74,6 +78,7 @@ def mind_of(
         tasks=found.tasks,
         glance=found.glance,
         canceled=canceled,
+        spent=spent,
     )
 
 

@@ -15,7 +15,7 @@ from threading import BoundedSemaphore
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
 from interleaf import __version__
-from interleaf.errors import InvalidBrief, PictureMissing
+from interleaf.errors import InvalidBrief, PictureMissing, RunCanceled
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
 from retrieval.library import PictureLibrary
 from workers.intake import Material
@@ -30,15 +30,23 @@ EXTRACTIVE_SECTIONS = 2
 MODEL_SECTIONS = 64
 
 
-def make_writer(name: str, embedder: Embedder, settings: Settings, pixels: Callable[[str], Path]) -> Writer:
+def make_writer(
+    name: str,
+    embedder: Embedder,
+    settings: Settings,
+    pixels: Callable[[str], Path],
+    canceled: Callable[[], bool] = lambda: False,
+    spent: Callable[[int], None] = lambda tokens: None,
+) -> Writer:
     """The writer of that name: `extractive`, MODEL, or MODEL+ADAPTER. `pixels`: the file of a picture of the run.
-    InvalidBrief lists those there are."""
+    A model asks `canceled` before each token and tells `spent` how many it wrote. InvalidBrief lists those there
+    are."""
     if name == "extractive":
         return ExtractiveWriter(embedder)
     from agents.model_writer import ModelWriter
     from workers.minds import mind_of
 
-    return ModelWriter(mind_of(name, settings, pixels), embedder)
+    return ModelWriter(mind_of(name, settings, pixels, canceled, spent), embedder)
 
 
 def brief_sha256(brief: Brief, material: Material) -> str:
@@ -47,6 +55,21 @@ def brief_sha256(brief: Brief, material: Material) -> str:
     asked["sources"] = [source.id for source in material.sources]
     asked["pictures"] = sorted(candidate.picture.id for candidate in material.candidates)
     return sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class _Turns(BoundedSemaphore):
+    """How many sections are written at once; those that wait for their turn when a run is canceled do not begin."""
+
+    def __init__(self, turns: int, canceled: Callable[[], bool]) -> None:
+        super().__init__(turns)
+        self._is_canceled = canceled
+
+    def __enter__(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        entered = super().__enter__(blocking, timeout)
+        if self._is_canceled():
+            self.release()
+            raise RunCanceled("run", "was canceled before all its sections were written.")
+        return entered
 
 
 class _NoLibrary:
@@ -98,22 +121,24 @@ def open_context(
     library_dir: Path | None = None,
     writer: Writer | None = None,
     pixels: Callable[[str], Path] = no_pixels,
+    canceled: Callable[[], bool] = lambda: False,
+    spent: Callable[[int], None] = lambda tokens: None,
 ) -> Iterator[Context]:
     """What one run may use. A library is opened only when the brief names collections. `pixels`: the file of a
-    picture, for writers that look at pictures."""
+    picture, for writers that look at pictures. `canceled` is asked before each section, and as in `make_writer`."""
     embedder = make_embedder(settings)
     library = open_library(settings, library_dir, embedder) if brief.libraries else None
     try:
         if library is not None:
             _check_collections(brief, library)
         yield Context(
-            writer=writer or make_writer(brief.writer, embedder, settings, pixels),
+            writer=writer or make_writer(brief.writer, embedder, settings, pixels, canceled, spent),
             finder=library or _NoLibrary(),
             sources=material.sources,
             candidates=material.candidates,
             notices=material.notices,
             searches=library is not None,
-            drafting=BoundedSemaphore(EXTRACTIVE_SECTIONS if brief.writer == "extractive" else MODEL_SECTIONS),
+            drafting=_Turns(EXTRACTIVE_SECTIONS if brief.writer == "extractive" else MODEL_SECTIONS, canceled),
             where=PictureFilter(collections=brief.libraries, licence_policy=brief.licence_policy),
             encoder_name=embedder.name,
             encoder_sha256=embedder.sha256,
