@@ -28,6 +28,7 @@ MAX_POINTS = 5
 
 _SEGMENT = re.compile(r"<Seg(\d{1,6})>")
 _NUMBERED = re.compile(r"^(?:[一二三四五六七八九十百]+[、.．]|[（(][一二三四五六七八九十]+[)）]|\d{1,3}[.、．)）])\s*")
+_MARKED = re.compile(r"^(?:#{1,6}|[-*•])\s+")
 # A line of an outline: what is no line end, and does not begin as a heading or a point does.
 _LINE = r"[^\n# -] [^\n#]{0,79}"
 
@@ -55,7 +56,7 @@ class XComposerDialect:
         sections: list[tuple[str, list[str]]] = []
         for number, raw in enumerate(answer.splitlines()):
             line = raw.strip()
-            words = clean_line(line.lstrip("#-*• ").strip("*"))[:MAX_HEADING_CHARS]
+            words = clean_line(_MARKED.sub("", line).strip("*"))[:MAX_HEADING_CHARS]
             if not words:
                 continue
             if number == 0 and not order.title and not line.startswith("##"):

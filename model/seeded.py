@@ -28,15 +28,20 @@ __all__ = ["SIZES", "NetworkSize", "config_of_size", "published_config", "seeded
 # As transformers 4.33 cut the published files; the last digit counts only at full size.
 PUBLISHED_SHARD_BYTES: Final = 10 * 10**9
 _FILLED_AT_ONCE: Final = 2**22
+# Low-rank pairs count for about a third of their linear: enough to be missed when forgotten.
+LOW_RANK: Final = 0.3
 
 
 _DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
-def seeded_tensor(name: str, shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> torch.Tensor:
-    """The values of one tensor: of such a spread that the signal neither dies nor grows from layer to layer."""
+def seeded_tensor(
+    name: str, shape: tuple[int, ...], seed: int, dtype: torch.dtype, low_rank: float = LOW_RANK
+) -> torch.Tensor:
+    """The values of one tensor: of such a spread that the signal neither dies nor grows from layer to layer.
+    `low_rank`: how much low-rank paths count beside their linear."""
     out = torch.empty(shape, dtype=dtype)
-    _fill(out, name, seed)
+    _fill(out, name, seed, low_rank)
     return out
 
 
@@ -50,13 +55,15 @@ def write_checkpoint(
     adapters: bool = True,
     shards: int | None = None,
     post_layernorm: bool = False,
+    low_rank: float = LOW_RANK,
     **changes: Any,
 ) -> Path:
     """Write a checkpoint into `folder`, which is made; returns it.
 
     `format`: `bin` as published, or safetensors. `shards`: into how many files; None: as published at full size,
     two otherwise. `adapters`: with the task adapters, in the family that has them. `post_layernorm`: with the
-    tower's last norm, which the published files lack. `changes`: fields of `NetworkSize`, such as `layers=4`.
+    tower's last norm, which the published files lack. `low_rank`: how much low-rank paths count beside their linear.
+    `changes`: fields of `NetworkSize`, such as `layers=4`.
 
     Memory holds one tensor; at `bin`, a file beside the shard holds it until it is packed.
     """
@@ -72,10 +79,10 @@ def write_checkpoint(
         shard = f"{stem}-{number:05d}-of-{len(groups):05d}.{ending}" if len(groups) > 1 else f"{stem}.{ending}"
         weight_map |= dict.fromkeys(group, shard)
         if format == "bin":
-            _write_bin(folder / shard, group, seed, dtype)
+            _write_bin(folder / shard, group, seed, dtype, low_rank)
         else:
             planned = {name: (dtype, shape) for name, shape in group.items()}
-            made = ((name, seeded_tensor(name, shape, seed, dtype)) for name, shape in group.items())
+            made = ((name, seeded_tensor(name, shape, seed, dtype, low_rank)) for name, shape in group.items())
             write_weight_file(folder / shard, planned, made)
     if len(groups) > 1:
         total = sum(nbytes_of(dtype, shape) for shape in names.values())
@@ -108,7 +115,9 @@ def _groups(
     return groups
 
 
-def _write_bin(path: Path, group: Mapping[str, tuple[int, ...]], seed: int, dtype: torch.dtype) -> None:
+def _write_bin(
+    path: Path, group: Mapping[str, tuple[int, ...]], seed: int, dtype: torch.dtype, low_rank: float
+) -> None:
     """A pickled state dict whose tensors are filled in a mapped file, so that memory need not hold them."""
     nbytes = sum(nbytes_of(dtype, shape) for shape in group.values())
     with tempfile.NamedTemporaryFile(prefix=".seeded-", dir=path.parent) as room:
@@ -120,14 +129,14 @@ def _write_bin(path: Path, group: Mapping[str, tuple[int, ...]], seed: int, dtyp
             end = start + nbytes_of(dtype, shape)
             # A storage of its own for each tensor, as a module's state dict has.
             tensor = torch.empty(0, dtype=dtype).set_(mapped[start:end]).view(shape)
-            _fill(tensor, name, seed)
+            _fill(tensor, name, seed, low_rank)
             state[name], start = tensor, end
         torch.save(state, path)
 
 
-def _fill(tensor: torch.Tensor, name: str, seed: int) -> None:
+def _fill(tensor: torch.Tensor, name: str, seed: int, low_rank: float) -> None:
     generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:7]))
-    mean, spread = _distribution(name, tuple(tensor.shape))
+    mean, spread = _distribution(name, tuple(tensor.shape), low_rank)
     flat = tensor.view(-1)
     for start in range(0, flat.numel(), _FILLED_AT_ONCE):
         part = flat[start : start + _FILLED_AT_ONCE]
@@ -135,7 +144,7 @@ def _fill(tensor: torch.Tensor, name: str, seed: int) -> None:
         part.copy_(drawn)
 
 
-def _distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+def _distribution(name: str, shape: tuple[int, ...], low_rank: float) -> tuple[float, float]:
     """(mean, standard deviation) by what the tensor is."""
     if "norm" in name:
         return (1.0, 0.1) if name.endswith(".weight") else (0.0, 0.1)
@@ -143,10 +152,9 @@ def _distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0.0, 0.1
     if "embedding" in name and "patch" not in name:
         return 0.0, 0.5
-    # Low-rank pairs count for about a third of their linear: enough to be missed when forgotten.
-    low_rank = 0.3 if adapter_of(name) or "Plora" in name else 1.0
+    is_up = "_B." in name and (adapter_of(name) or "Plora" in name)
     fan_in = prod(shape[1:])
-    return 0.0, (low_rank if "_B." in name else 1.0) * fan_in**-0.5
+    return 0.0, (low_rank if is_up else 1.0) * fan_in**-0.5
 
 
 def _write_json(path: Path, value: Any) -> None:

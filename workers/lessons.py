@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,11 @@ def read_articles(
     PictureUnreadable: one that is none."""
     read, _ = read_sources((Source(path=str(folder.absolute())),), Path("/"), MAX_TOTAL_BYTES)
     pictures: dict[str, Decoded] = {}
-    articles = [_article(one.text, one.folder, folder, instruction, pictures) for one in read if one.folder]
+    articles = [
+        _article(one.text, one.folder, folder, instruction, pictures)
+        for one in read
+        if one.folder and one.text.media_type == "text/markdown"
+    ]
     if not articles:
         raise SourceUnreadable(str(folder), "holds no article.", "Put Markdown files with pictures there.")
     return tuple(articles), pictures
@@ -139,12 +143,35 @@ def _article(
             pictures.setdefault(decoded.id, decoded)
             words = clean_line(image.caption or image.alt)
             figures.append(TaughtFigure(len(texts), decoded.id, words))
-    told = [(heading, "\n\n".join(texts), tuple(figures)) for heading, texts, figures in sections if texts]
+    told = _with_headings(document.title, sections)
     if not told:
         raise SourceUnreadable(source.name, "has no text.", "Give articles with sections of text.")
     said = instruction.replace("{title}", document.title)
     language = resolve_language(Brief(instruction=said), (source,))
     return TaughtArticle(source.name, said, document.title, language, tuple(told))
+
+
+def _with_headings(
+    title: str, sections: Sequence[tuple[str, list[str], list[TaughtFigure]]]
+) -> list[tuple[str, str, tuple[TaughtFigure, ...]]]:
+    """Sections with text, each under a heading, as outlines have them. What stands before the first heading opens the
+    first section; pictures of a section without text stand at the end of the one before."""
+    told: list[tuple[str, list[str], list[TaughtFigure]]] = []
+    opening: tuple[list[str], list[TaughtFigure]] = ([], [])
+    for heading, texts, figures in sections:
+        if not texts and told:
+            last = told[-1]
+            last[2].extend(replace(figure, after=len(last[1])) for figure in figures)
+        elif not texts or not heading:
+            opening[0].extend(texts)
+            opening[1].extend(figures)
+        else:
+            moved = [replace(figure, after=figure.after + len(opening[0])) for figure in figures]
+            told.append((heading, [*opening[0], *texts], [*opening[1], *moved]))
+            opening = ([], [])
+    if opening[0]:
+        told.append((title, *opening))
+    return [(heading, "\n\n".join(texts), tuple(figures)) for heading, texts, figures in told]
 
 
 def _markdown(block: SourceBlock) -> str:
@@ -182,6 +209,7 @@ def _shown(path: str, folder: Path, root: Path, name: str) -> Decoded:
 class _Recorder:
     """A Mind that answers what it is told to, and puts down what it was asked."""
 
+    article: str
     name: str = "lessons"
     fingerprint: str = "lessons"
     family: Any = "xcomposer"
@@ -191,6 +219,9 @@ class _Recorder:
     put_down: list[tuple[Ask, str]] = field(default_factory=list)
 
     def answer(self, asks: Sequence[Ask]) -> list[Reply]:
+        if unread := next((ask.misread[-1] for ask in asks if ask.misread), None):
+            problem = f"cannot be taught as it is: {unread.problem}."
+            raise SourceUnreadable(self.article, problem, "Change its headings or its text there.")
         said = [self.answers.pop(0) for _ in asks]
         self.put_down += zip(asks, said, strict=True)
         # A model's answer ends where a stop begins.
@@ -218,12 +249,10 @@ class _NoWords:
 
 
 def _lessons(article: TaughtArticle, pictures: dict[str, Decoded], seed: int, orders: int) -> list[dict[str, Any]]:
-    mind = _Recorder()
+    mind = _Recorder(article.name)
     writer = ModelWriter(mind, _NoWords())
     brief = Brief(instruction=article.instruction, language=article.language, pictures_wanted="auto")
-    mind.answers = [
-        " " + article.title + "\n" + "\n".join(f"## {heading or '…'}" for heading, _, _ in article.sections)
-    ]
+    mind.answers = [" " + article.title + "\n" + "\n".join(f"## {heading}" for heading, _, _ in article.sections)]
     outline = writer.outline(OutlineTask(brief, (), article.language))
     blocks: list[TextBlock] = []
     slots: list[tuple[int, TaughtFigure]] = []
@@ -284,14 +313,19 @@ def _picture(picture_id: str, decoded: Decoded) -> Picture:
 
 def _conversation(name: str, ask: Ask, said: str) -> dict[str, Any]:
     """One question and its answer in the published form of a set."""
-    words = "".join(_PLACEHOLDER if isinstance(part, Shown) else part.replace(_PLACEHOLDER, "") for part in ask.parts)
+    words = "".join(_PLACEHOLDER if isinstance(part, Shown) else _plain(part) for part in ask.parts)
     turns = [{"from": "system", "value": ask.system}] if ask.system else []
-    turns += [{"from": "user", "value": words}, {"from": "assistant", "value": ask.answer_start + said}]
+    turns += [{"from": "user", "value": words}, {"from": "assistant", "value": _plain(ask.answer_start + said)}]
     return {
         "id": name,
         "image": [part.picture_id for part in ask.parts if isinstance(part, Shown)],
         "conversations": turns,
     }
+
+
+def _plain(words: str) -> str:
+    """Words in which nothing looks like a picture's place."""
+    return words.replace(_PLACEHOLDER[:-1], f"< {_PLACEHOLDER[1:-1]}")
 
 
 def _until_stop(text: str, stops: Sequence[str]) -> str:

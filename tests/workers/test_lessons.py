@@ -332,19 +332,14 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 # Hostile and odd words
 
-UNMENDED = pytest.mark.xfail(raises=(InterleafError, IndexError), reason="workers/lessons.py does not keep this yet")
-
 
 NESTED = f"<Image{PLACEHOLDER}Here>"
 WHERE = ("heading", "text", "caption", "title")
 ODD = (PLACEHOLDER, NESTED, "<Seg1>", "[UNUSED_TOKEN_145]", "\\# no heading")
-FAILING = {*((NESTED, where) for where in WHERE), (PLACEHOLDER, "text")}
 
 
-@pytest.mark.parametrize(
-    ("odd", "where"),
-    [pytest.param(odd, where, marks=[UNMENDED] if (odd, where) in FAILING else []) for odd in ODD for where in WHERE],
-)
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("where", WHERE)
 def test_words_that_look_like_marks_are_words(odd: str, where: str, tmp_path: Path) -> None:
     """The set stays readable, with a place for each picture and none more."""
     parts = {"title": "A title", "heading": "A heading", "text": "Some words.", "caption": "A caption."}
@@ -354,7 +349,6 @@ def test_words_that_look_like_marks_are_words(odd: str, where: str, tmp_path: Pa
     assert any(sample.pictures for sample in samples)
 
 
-@UNMENDED
 def test_two_sections_of_one_heading_are_refused(tmp_path: Path) -> None:
     articles, pictures = read_articles(folder_of(tmp_path / "in", twice="# T\n\n## S\n\nOne.\n\n## s\n\nTwo.\n"))
     with pytest.raises(SourceUnreadable, match=r"twice\.md: .*same heading"):
@@ -408,3 +402,20 @@ def test_a_note_says_of_one_set_that_its_pictures_are_glanced_at(tmp_path: Path)
     (tmp_path / NOTE).write_text("{")
     with pytest.raises(InterleafError, match=re.escape(NOTE)):
         is_glanced(data)
+
+
+def test_what_stands_without_a_heading_or_without_text_finds_its_place(tmp_path: Path) -> None:
+    """An opening belongs to the first section, pictures of a section without text to the one before; nothing is lost."""
+    for name, shade in (("a", "red"), ("b", "blue"), ("c", "green")):
+        Image.new("RGB", (30, 20), shade).save(tmp_path / f"{name}.png")
+    (tmp_path / "one.md").write_text(
+        "# Title\n\nAn opening.\n\n![a](a.png)\n\n## First\n\nWords.\n\n![b](b.png)\n\n## Pictures\n\n![c](c.png)\n"
+    )
+    (tmp_path / "two.md").write_text("# Bare\n\nOnly words, no section.\n")
+    (tmp_path / "notes.txt").write_text("# No article\n\nWords.\n")
+    (one, two), _ = read_articles(tmp_path)
+    ((heading, text, figures),) = one.sections
+    assert (heading, text) == ("First", "An opening.\n\nWords.")
+    assert [(figure.after, figure.caption) for figure in figures] == [(1, "a"), (2, "b"), (2, "c")]
+    assert [(heading, text) for heading, text, _ in two.sections] == [("Bare", "Only words, no section.")]
+    assert write_lessons((one, two), read_articles(tmp_path)[1], tmp_path / "out", orders=2)
