@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +46,8 @@ IDLE_IN_TRANSACTION_S: Final = 60
 UPGRADE_LOCK: Final = 0x494C4A42
 
 _AWAY: Final = (foreign.OperationalError, foreign.InterfaceError, foreign.InternalError, foreign.TimeoutError)
-# SQLite calls these operational, too.
-_UNUSABLE: Final = ("no such table", "no such column", "has no column", "malformed", "not a database", "disk I/O error")
+# SQLite calls these operational, too: a mistake in a statement (a table that is missing), a damaged file, no database.
+_UNUSABLE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
@@ -79,7 +80,7 @@ class Database:
         joined = self._joined()
         with self._translated():
             if joined is not None:
-                with joined.begin_nested():
+                with _savepoint(joined):
                     yield joined
                 return
             self._take_turn()
@@ -151,14 +152,22 @@ class Database:
             yield
         except (foreign.StatementError, foreign.TimeoutError) as error:  # others are mistakes of this program
             raise self._translation(error) from error
+        except foreign.PendingRollbackError as error:
+            raise ServiceAway(
+                self.shown_url, "ended the transaction by itself; nothing of it was written.", "Try again in a moment."
+            ) from error
 
     def _translation(self, error: foreign.SQLAlchemyError) -> InterleafError:
+        if "no such savepoint" in str(error) and isinstance(error.__context__, Exception):
+            # The database had rolled everything back by itself before we could: what counts is why.
+            error = _first_foreign(error)
         origin = getattr(error, "orig", None)
         if isinstance(origin, InterleafError):
             return origin  # of _to_json
         # The first line only: PostgreSQL repeats in the next ones what was to be written.
         said = fold_space((str(origin or error).splitlines() or [""])[0])[:300]
-        if isinstance(error, _AWAY) and not any(sign in said for sign in _UNUSABLE):
+        code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(error, _AWAY) and code not in _UNUSABLE:
             return ServiceAway(
                 self.shown_url,
                 f"cannot be used now ({said}).",
@@ -171,6 +180,35 @@ class Database:
             f"cannot be used ({said}).",
             "Upgrade its schema, or restore a backup.",
         )
+
+
+@contextmanager
+def _savepoint(session: Session) -> Iterator[None]:
+    connection = session.connection()
+    savepoint = session.begin_nested()
+    try:
+        yield
+        savepoint.commit()
+    except BaseException:
+        try:
+            savepoint.rollback()
+        except foreign.SQLAlchemyError:
+            connection.invalidate()
+        else:
+            # On a full disk SQLite ends the whole transaction, and would commit what follows piece by piece.
+            driver = None if connection.invalidated else connection.connection.dbapi_connection
+            if not getattr(driver, "in_transaction", True):
+                connection.invalidate()
+        raise
+
+
+def _first_foreign(error: foreign.SQLAlchemyError) -> foreign.SQLAlchemyError:
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, foreign.SQLAlchemyError):
+            error = found
+        found = found.__context__
+    return error
 
 
 def insert_new(session: Session, row: type[R], **values: Any) -> R | None:

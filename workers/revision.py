@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 
 from interleaf.errors import DatabaseUnusable
 
-__all__ = ["FOLDER", "newest", "require_newest", "revision_of", "upgrade"]
+__all__ = ["FOLDER", "configuration", "newest", "require_newest", "revision_of", "upgrade"]
 
 FOLDER: Final = Path(__file__).resolve().parent / "migrations"
 
 
 def newest() -> str:
     """The revision that this version of interleaf works with."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
+    found = ScriptDirectory.from_config(configuration()).get_current_head()
     assert found is not None
     return found
 
@@ -44,10 +44,8 @@ def require_newest(connection: Connection) -> None:
 
 def upgrade(connection: Connection) -> None:
     """Bring the schema to `newest()` within the transaction that `connection` is in."""
-    config = _config()
-    config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(configuration(connection), "head")
     except CommandError as error:
         raise DatabaseUnusable(
             "database",
@@ -56,9 +54,11 @@ def upgrade(connection: Connection) -> None:
         ) from error
 
 
-def _config() -> Config:
+def configuration(connection: Connection | None = None) -> Config:
+    """What Alembic's commands need; those that touch a database do it on `connection`, in the transaction it is in."""
     config = Config()
     # A percent sign in a path would be read as the beginning of a variable.
     config.set_main_option("script_location", FOLDER.as_posix().replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
     return config

@@ -203,13 +203,42 @@ def test_a_full_disk_is_away_and_leaves_nothing(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
     store.database.upgrade()
     owner = store.owner
-    with store.database.transaction() as session:
+    with pytest.raises(ServiceAway, match="full"), store.database.transaction() as session:
+        store.create()
+        pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar()
+        session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        store.jobs.create(owner, "article", {"text": "x" * 100_000})
+    assert store.jobs.list(owner).jobs == ()
+    store.database.close()
+
+
+def test_who_goes_on_after_a_full_disk_writes_nothing_by_half(tmp_path: Path) -> None:
+    """SQLite then ends the whole transaction by itself: what came before and after the failure must not be kept."""
+    store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+    store.database.upgrade()
+    owner = store.owner
+    with pytest.raises(ServiceAway, match="nothing"), store.database.transaction() as session:
+        session.add(WorkerBeatRow(**beat_values("before")))
+        session.flush()
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar()
         session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(ServiceAway, match="full"):
             store.jobs.create(owner, "article", {"text": "x" * 100_000})
-    assert store.jobs.list(owner).jobs == ()
+        session.execute(WorkerBeatRow.__table__.insert(), beat_values("after"))
+    assert beats(store.database) == []
+    store.create()  # there is room again: the limit was the connection's
     store.database.close()
+
+
+def test_an_inner_refusal_leaves_the_outer_transaction_usable(store: Store) -> None:
+    with store.database.transaction() as session:
+        session.add(WorkerBeatRow(**beat_values("before")))
+        with pytest.raises(DatabaseUnusable):
+            store.jobs.create("key_" + "0" * 26, "article", BRIEF)
+        with pytest.raises(DatabaseUnusable), store.database.transaction() as inner:
+            inner.add(WorkerBeatRow(**beat_values("inner") | {"queue": None}))
+        session.add(WorkerBeatRow(**beat_values("after")))
+    assert beats(store.database) == ["after", "before"]
 
 
 def test_processes_that_start_at_once_all_find_the_schema(empty_url: str) -> None:
@@ -315,6 +344,7 @@ def child(code: str, *arguments: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sdk'}"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

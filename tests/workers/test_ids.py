@@ -57,8 +57,8 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "job_", "job", "job_" + "0" * 25, "job_" + "0" * 27, "job_" + "8" + "0" * 25, "job_" + "U" * 26, "job_" + "0" * 26 + "\n"],
-)  # fmt: skip
+    ["", "job_", "job", *(f"job_{body}" for body in ("0" * 25, "0" * 27, "8" + "0" * 25, "U" * 26, "0" * 26 + "\n"))],
+)
 def test_what_is_not_written_as_an_id_is_refused_by_name(text: str) -> None:
     assert not is_id("job", text)
     with pytest.raises(InvalidRequest, match="after"):
