@@ -21,7 +21,7 @@ CLAUSES = {
     "scripts": "the lock file and the checks of this page",
 }
 ORDER = (
-    *("sdk/interleaf", "agents", "model", "retrieval", "templates", "workers", "evals"),
+    *("sdk/interleaf", "agents", "model", "retrieval", "templates", "workers", "api", "evals"),
     *("benchmarks", "tests", "examples", "docs", "scripts"),
 )
 

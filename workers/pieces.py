@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,11 +110,15 @@ class Pieces:
             raise ObjectUnknown(artifact_id, "there is no such file of yours.", "A job's result lists its files.")
         return Artifact.of_row(row)
 
-    def artifacts_of(self, job_id: str, owner: str) -> tuple[Artifact, ...]:
-        """The files that a job has made so far, in the order of their making."""
-        wanted = select(ArtifactRow).where(ArtifactRow.job_id == job_id, ArtifactRow.owner == owner)
+    def artifacts_of(self, job_ids: Sequence[str], owner: str) -> dict[str, tuple[Artifact, ...]]:
+        """The files that each of at most 100 jobs has made so far, in the order of their making."""
+        wanted = select(ArtifactRow).where(ArtifactRow.job_id.in_(job_ids), ArtifactRow.owner == owner)
+        found: dict[str, tuple[Artifact, ...]] = dict.fromkeys(job_ids, ())
         with self._database.reading() as session:
-            return tuple(Artifact.of_row(row) for row in session.scalars(wanted.order_by(ArtifactRow.id)))
+            for row in session.scalars(wanted.order_by(ArtifactRow.id)):
+                assert row.job_id is not None
+                found[row.job_id] += (Artifact.of_row(row),)
+        return found
 
 
 def _document(row: DocumentRow, version: int, article: Mapping[str, Any], artifacts: tuple[Artifact, ...]) -> Document:

@@ -61,6 +61,15 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds after which Redis hands an unacknowledged message to another worker",
     )
+    max_body_mb: int = Field(8, ge=1, le=1024, description="Largest body of a request that is no upload, in MiB")
+    max_upload_mb: int = Field(256, ge=1, le=65_536, description="Largest upload, in MiB")
+    upload_kept_days: int = Field(30, ge=1, le=3650, description="Days after which an upload is deleted")
+    key_requests_per_minute: int = Field(
+        1_200, ge=1, le=1_000_000, description="Requests that a key may send in a minute to one process of the API"
+    )
+    key_active_jobs: int = Field(1_000, ge=1, description="Jobs of one key that have not ended, at a time")
+    key_stored_mb: int = Field(10_240, ge=1, description="Uploads and finished files of one key together, in MiB")
+    max_queued_jobs: int = Field(100_000, ge=1, description="Jobs of all keys that wait, at a time")
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
@@ -65,8 +65,17 @@ class Uploads:
         self._max_bytes = max_bytes
         self._clock = clock
 
-    def add(self, owner: str, name: str, content: BinaryIO, *, max_stored_bytes: int | None = None) -> Upload:
-        """Keep a file: it lies in the store before its row is there, and both or neither stay.
+    def add(
+        self,
+        owner: str,
+        name: str,
+        content: BinaryIO,
+        *,
+        max_stored_bytes: int | None = None,
+        also: Callable[[Upload], None] | None = None,
+    ) -> Upload:
+        """Keep a file: it lies in the store before its row is there, and both or neither stay. `also(upload)` is called
+        inside the transaction that writes the row.
 
         MediaUnsupported when it is nothing that a brief can use; FileOverLimit; QuotaReached when the owner's files
         would be more than `max_stored_bytes`; OutputUnwritable when the disk is full.
@@ -103,7 +112,10 @@ class Uploads:
                 )
                 session.add(row)
                 session.flush()
-                return Upload.of_row(row)
+                upload = Upload.of_row(row)
+                if also is not None:
+                    also(upload)
+                return upload
         except BaseException:
             self._store.delete(kept.key)
             raise

@@ -1,0 +1,1 @@
+"""The door: the service over HTTP: routes, events, problems, keys, limits. Knows the job store, no model."""

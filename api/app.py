@@ -1,0 +1,138 @@
+"""App: the door as one ASGI application, made from settings, a database and a file store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import anyio
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from api import (
+    artifacts,
+    documents,
+    health,
+    job_events,
+    job_input,
+    jobs,
+    metrics,
+    openapi,
+    problem_pages,
+    problems,
+    service_keys,
+    uploads,
+)
+from api.door import Door
+from api.keys import Gate
+from api.limits import BodyGuard, Limits
+from api.meter import Meter, Metrics
+from api.nudges import Nudges
+from api.rate import Rates
+from api.request_id import RequestIds
+from api.room import Room
+from api.streams import Streams
+from api.threads import Threads
+from interleaf import __version__
+from workers.answered import Answered
+from workers.api_keys import ApiKeys
+from workers.artifacts import ArtifactStore
+from workers.clock import Clock, utc_now
+from workers.database import Database
+from workers.events import JobEvents
+from workers.jobs import Jobs
+from workers.pieces import Pieces
+from workers.settings import Settings
+from workers.uploads import Uploads
+
+__all__ = ["create_app", "prepare"]
+
+
+def prepare(database: Database) -> str | None:
+    """Before the first request: bring the database to our schema. The secret of the first key if there was no admin
+    key in force, to be shown to the operator once; else None."""
+    database.upgrade()
+    return ApiKeys(database).first()
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    store: ArtifactStore,
+    *,
+    deliver: Callable[[str], object] | None = None,
+    limits: Limits | None = None,
+    clock: Clock = utc_now,
+    rates: Rates | None = None,
+) -> FastAPI:
+    """The service's HTTP side. It opens nothing and closes nothing: `database` and `store` belong to the caller, who
+    has called `prepare`.
+
+    `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler. `limits`:
+    instead of those of the settings.
+    """
+    kept = limits or Limits.of(settings)
+    all_jobs = Jobs(database, clock=clock)
+    counted = Metrics()
+    door = Door(
+        limits=kept,
+        database=database,
+        jobs=all_jobs,
+        events=JobEvents(database),
+        keys=ApiKeys(database, clock=clock),
+        uploads=Uploads(
+            database,
+            store,
+            kept=timedelta(days=kept.upload_kept_days),
+            max_bytes=kept.max_upload_bytes,
+            clock=clock,
+        ),
+        pieces=Pieces(database),
+        answered=Answered(database, clock=clock),
+        store=store,
+        nudges=Nudges(deliver),
+        threads=Threads(kept.threads),
+        clock=clock,
+        runs_dir=settings.runs_dir,
+        streams=Streams(kept.max_streams),
+        room=Room(all_jobs, max_active=kept.max_active_jobs, max_queued=kept.max_queued_jobs),
+        metrics=counted,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(door.nudges.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    app = FastAPI(
+        title="interleaf",
+        version=__version__,
+        # No pages of the framework's: they load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=[  # from the outside to the inside
+            Middleware(RequestIds),
+            Middleware(Meter, metrics=counted),
+            Middleware(Gate, door=lambda: door, rates=rates or Rates()),
+            Middleware(BodyGuard, limits=kept, upload_paths=frozenset({uploads.PATH})),
+        ],
+    )
+    app.state.door = door
+    problems.install(app)
+    parts = (jobs, job_input, job_events, documents, artifacts, uploads, service_keys, health, metrics, problem_pages)
+    for part in parts:
+        app.include_router(part.router)
+
+    async def description(request: Request) -> Response:
+        return JSONResponse(openapi.describe(app), headers={"Cache-Control": "no-cache"})
+
+    app.add_route(openapi.PATH, description, methods=["GET"], include_in_schema=False)
+    return app

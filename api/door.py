@@ -1,0 +1,83 @@
+"""Door: what the routes use, in one frozen value; and how a route gets at it and at its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from api.limits import Limits
+from api.meter import Metrics
+from api.nudges import Nudges
+from api.room import Room
+from api.streams import Streams
+from api.threads import Threads
+from interleaf.errors import KeyRefused, ScopeMissing
+from workers.answered import Answered
+from workers.api_keys import ApiKey, ApiKeys, KeyScope
+from workers.artifacts import ArtifactStore
+from workers.clock import Clock
+from workers.database import Database
+from workers.events import JobEvents
+from workers.jobs import Jobs
+from workers.pieces import Pieces
+from workers.uploads import Uploads
+
+__all__ = ["Door", "KeyAdmin", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
+
+
+@dataclass(frozen=True)
+class Door:
+    """Made once for an application (api/app.py)."""
+
+    limits: Limits
+    database: Database
+    jobs: Jobs
+    events: JobEvents
+    keys: ApiKeys
+    uploads: Uploads
+    pieces: Pieces
+    answered: Answered
+    store: ArtifactStore
+    nudges: Nudges
+    threads: Threads
+    clock: Clock
+    runs_dir: Path
+    streams: Streams
+    room: Room
+    metrics: Metrics
+
+
+async def _door(request: Request) -> Door:
+    door: Door = request.app.state.door
+    return door
+
+
+TheDoor = Annotated[Door, Depends(_door)]
+
+# For the description alone: the gate (api/keys.py) has looked at the header before any route.
+_BEARER = HTTPBearer(scheme_name="key", description="A key of the service: `Bearer ilk_…`", auto_error=False)
+
+
+def needs(scope: KeyScope) -> Callable[..., Awaitable[ApiKey]]:
+    """A dependency: the caller's key, which must have that scope. ScopeMissing."""
+
+    async def caller(request: Request, _shown: Annotated[object, Security(_BEARER, scopes=[scope])]) -> ApiKey:
+        key = request.scope.get("state", {}).get("key")
+        if not isinstance(key, ApiKey):  # the gate lets nobody in without; this holds if it is ever mounted elsewhere
+            raise KeyRefused("Authorization", "names no key.", "Send the header Authorization: Bearer ilk_….")
+        if not key.may(scope):
+            raise ScopeMissing(scope, f"is not among the scopes of key {key.prefix}….", "Ask for a key that has it.")
+        return key
+
+    return caller
+
+
+Reader = Annotated[ApiKey, Depends(needs("jobs:read"))]
+Writer = Annotated[ApiKey, Depends(needs("jobs:write"))]
+MetricsReader = Annotated[ApiKey, Depends(needs("metrics:read"))]
+KeyAdmin = Annotated[ApiKey, Depends(needs("admin"))]

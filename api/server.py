@@ -1,0 +1,48 @@
+"""Server: the application on a socket, with limits on what a connection may cost. The only file that knows uvicorn."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.door import Door
+
+__all__ = ["Server"]
+
+KEEP_ALIVE_S: Final = 15
+GRACE_S: Final = 10
+MAX_HEADER_BYTES: Final = 32 * 1024
+MAX_CONNECTIONS: Final = 1_000
+BACKLOG: Final = 512
+
+
+class Server(uvicorn.Server):
+    """Answers on sockets that the caller has bound, until the process is asked to stop (SIGINT, SIGTERM): streams
+    then end, requests in flight have 10 seconds."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._door: Door = app.state.door
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",  # the one whose header size has a limit
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                limit_concurrency=MAX_CONNECTIONS,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+                ws="none",
+                server_header=False,
+                proxy_headers=False,  # who asks is who is connected, unless an operator says otherwise
+                access_log=False,
+                log_config=None,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> Any:
+        """Tell the streams first: they would be waited for."""
+        self._door.streams.closing = True
+        await super().shutdown(sockets)
