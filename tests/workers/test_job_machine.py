@@ -10,7 +10,6 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
@@ -27,13 +26,14 @@ from workers.job_transitions import FINAL, TRANSITIONS
 
 WORKERS = ("worker-1", "worker-2", "worker-3")
 HELD = ("running", "canceling")
+# Few jobs and few claims, the newest first, so that what is done in one step meets what was done before.
+JOB = st.integers(0, 2)
+CLAIM = st.integers(0, 2)
 
 
 class JobMachine(RuleBasedStateMachine):
     """Drives a store and keeps what must be true in plain dictionaries."""
 
-    ids = Bundle("ids")
-    claims = Bundle("claims")
     store: Store
 
     @initialize()
@@ -43,18 +43,20 @@ class JobMachine(RuleBasedStateMachine):
         self.deleted: set[str] = set()
         self.holder: dict[str, Claim] = {}
         """Whose claim is good, as far as the outside can tell: the newest, until it let go or was given up."""
+        self.claims: list[Claim] = []
 
     # What owners do.
 
-    @rule(target=ids, attempts=st.integers(1, 3), expires_s=st.sampled_from([None, 5, 100]))
-    def create(self, attempts: int, expires_s: int | None) -> str:
+    @rule(attempts=st.integers(1, 3), expires_s=st.sampled_from([None, 5, 100]))
+    def create(self, attempts: int, expires_s: int | None) -> None:
         expires = None if expires_s is None else self.store.clock() + timedelta(seconds=expires_s)
-        return self._see(self.store.create(max_attempts=attempts, expires_at=expires)).id
+        self._see(self.store.create(max_attempts=attempts, expires_at=expires))
 
-    @rule(job_id=ids)
-    def cancel(self, job_id: str) -> None:
-        if (before := self._look(job_id)) is None:
+    @rule(number=JOB)
+    def cancel(self, number: int) -> None:
+        if (before := self._picked(number)) is None:
             return
+        job_id = before.id
         try:
             after = self._see(self.store.jobs.cancel(job_id, self.store.owner))
         except JobFinal:
@@ -62,10 +64,11 @@ class JobMachine(RuleBasedStateMachine):
         else:
             assert after.state == ("canceling" if before.state in HELD else "canceled")
 
-    @rule(job_id=ids, action=st.sampled_from(["approve", "edit", "cancel"]), stale=st.booleans())
-    def answer(self, job_id: str, action: Any, stale: bool) -> None:
-        if (before := self._look(job_id)) is None:
+    @rule(number=JOB, action=st.sampled_from(["approve", "edit", "cancel"]), stale=st.booleans())
+    def answer(self, number: int, action: Any, stale: bool) -> None:
+        if (before := self._picked(number)) is None:
             return
+        job_id = before.id
         request = "req_" + "0" * 26 if stale else str(before.request_id)
         try:
             after = self._see(self.store.jobs.answer(job_id, self.store.owner, request, action))
@@ -77,10 +80,11 @@ class JobMachine(RuleBasedStateMachine):
             assert before.answered_at is None
             assert after.state == ("canceled" if action == "cancel" else "awaiting_input")
 
-    @rule(target=ids, job_id=ids)
-    def retry(self, job_id: str) -> str:
-        if (before := self._look(job_id)) is None:
-            return job_id
+    @rule(number=JOB)
+    def retry(self, number: int) -> None:
+        if (before := self._picked(number)) is None:
+            return
+        job_id = before.id
         alive = [
             j for j in self.known.values() if j.run_id == before.run_id and j.id not in self.deleted and not j.final
         ]
@@ -88,16 +92,16 @@ class JobMachine(RuleBasedStateMachine):
             after = self._see(self.store.jobs.retry(job_id, self.store.owner))
         except (JobActive, JobFinal):
             assert alive or before.state == "succeeded"
-            return job_id
+            return
         assert before.state in FINAL - {"succeeded"}
         assert not alive
         assert (after.run_id, after.retry_of) == (before.run_id, job_id)
-        return after.id
 
-    @rule(job_id=ids)
-    def delete(self, job_id: str) -> None:
-        if (before := self._look(job_id)) is None:
+    @rule(number=JOB)
+    def delete(self, number: int) -> None:
+        if (before := self._picked(number)) is None:
             return
+        job_id = before.id
         try:
             self.store.jobs.delete(job_id, self.store.owner)
         except JobActive:
@@ -108,36 +112,34 @@ class JobMachine(RuleBasedStateMachine):
 
     # What workers do.
 
-    @rule(target=claims, job_id=ids, worker=st.sampled_from(WORKERS))
-    def claim(self, job_id: str, worker: str) -> Claim | None:
-        before = self._look(job_id)
+    @rule(number=JOB, worker=st.sampled_from(WORKERS))
+    def claim(self, number: int, worker: str) -> None:
+        if (before := self._picked(number)) is None:
+            return
+        job_id = before.id
         claim = self.store.leases.claim(job_id, worker, LEASE_S)
+        late = before.started_at is None and before.expires_at is not None and before.expires_at <= self.store.clock()
+        answered = before.state == "awaiting_input" and before.answered_at is not None
+        assert (claim is not None) == ((before.state == "queued" and not late) or answered)
         if claim is None:
-            if before is not None:
-                late = (
-                    before.expires_at is not None and before.expires_at <= self.store.clock() and not before.started_at
-                )
-                ready = before.state == "queued" or (before.state == "awaiting_input" and before.answered_at)
-                assert not ready or late
-            return None
-        assert before is not None
+            return
         assert claim.attempt == before.attempt + 1
         # Nobody else may hold it now.
         assert job_id not in self.holder
         self.holder[job_id] = claim
+        self.claims.append(claim)
         self._see(claim.job)
-        return claim
 
-    @rule(claim=claims)
-    def beat(self, claim: Claim | None) -> None:
-        self._work(claim, lambda c: self.store.leases.beat(c, Use(1.0, 1)), lets_go=False)
+    @rule(number=CLAIM)
+    def beat(self, number: int) -> None:
+        self._work(number, lambda c: self.store.leases.beat(c, Use(1.0, 1)), lets_go=False)
 
-    @rule(claim=claims)
-    def note(self, claim: Claim | None) -> None:
-        self._work(claim, lambda c: self.store.leases.note(c, "log", stage="draft"), lets_go=False)
+    @rule(number=CLAIM)
+    def note(self, number: int) -> None:
+        self._work(number, lambda c: self.store.leases.note(c, "log", stage="draft"), lets_go=False)
 
-    @rule(claim=claims, limit_s=st.sampled_from([None, 20]), on_timeout=st.sampled_from(["approve", "cancel"]))
-    def ask(self, claim: Claim | None, limit_s: int | None, on_timeout: Any) -> None:
+    @rule(number=CLAIM, limit_s=st.sampled_from([None, 20]), on_timeout=st.sampled_from(["approve", "cancel"]))
+    def ask(self, number: int, limit_s: int | None, on_timeout: Any) -> None:
         deadline = None if limit_s is None else self.store.clock() + timedelta(seconds=limit_s)
 
         def ask(held: Claim) -> None:
@@ -151,20 +153,21 @@ class JobMachine(RuleBasedStateMachine):
             else:
                 self.store.leases.ask(held, {"asks": "outline"}, deadline, on_timeout)
 
-        self._work(claim, ask, lets_go=True)
+        self._work(number, ask, lets_go=True)
 
-    @rule(claim=claims, ending=st.sampled_from(["succeeded", "incomplete", "failed", "canceled"]))
-    def finish(self, claim: Claim | None, ending: Any) -> None:
+    @rule(number=CLAIM, ending=st.sampled_from(["succeeded", "incomplete", "failed", "canceled"]))
+    def finish(self, number: int, ending: Any) -> None:
         error = CompositionFailed("draft", "gave up") if ending == "failed" else None
-        self._work(claim, lambda c: self.store.leases.finish(c, ending, result={}, error=error), lets_go=True)
+        self._work(number, lambda c: self.store.leases.finish(c, ending, result={}, error=error), lets_go=True)
 
-    @rule(claim=claims)
-    def release(self, claim: Claim | None) -> None:
-        self._work(claim, lambda c: self.store.leases.release(c), lets_go=True)
+    @rule(number=CLAIM)
+    def release(self, number: int) -> None:
+        self._work(number, lambda c: self.store.leases.release(c), lets_go=True)
 
-    def _work(self, claim: Claim | None, call: Callable[[Claim], object], *, lets_go: bool) -> None:
-        if claim is None:
+    def _work(self, number: int, call: Callable[[Claim], object], *, lets_go: bool) -> None:
+        if number >= len(self.claims):
             return
+        claim = self.claims[-1 - number]
         good = self.holder.get(claim.job_id) == claim
         try:
             call(claim)
@@ -246,6 +249,11 @@ class JobMachine(RuleBasedStateMachine):
             after = page.last_id
         return jobs
 
+    def _picked(self, number: int) -> Job | None:
+        """The newest job, the one before it, and so on; None when there are not so many."""
+        there = [job_id for job_id in self.known if job_id not in self.deleted]  # in the order of their making
+        return self._look(there[-1 - number]) if number < len(there) else None
+
     def _look(self, job_id: str) -> Job | None:
         return None if job_id in self.deleted else self._see(self.store.jobs.get(job_id, self.store.owner))
 
@@ -273,5 +281,5 @@ def test_the_job_machine(store: Store) -> None:
 
     Machine.store = store
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Machine, settings=settings(max_examples=15, stateful_step_count=40, deadline=None)
+        Machine, settings=settings(max_examples=25, stateful_step_count=50, deadline=None)
     )
