@@ -1,0 +1,49 @@
+"""A worker process as it is in service, except that its embedder needs no weights, and that each section takes as long
+as the file `pace` in the data folder says. It writes down every section that it began: `begun.log`.
+
+Run as `python paced_worker.py compose|render|beat`, with the settings in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "sdk")]
+
+import workers.wiring as wiring  # noqa: E402
+from agents.context import DraftTask, Embedder, Writer  # noqa: E402
+from agents.extractive import ExtractiveWriter  # noqa: E402
+from interleaf.schema import TextBlock  # noqa: E402
+from tests.fakes import HashingEmbedder  # noqa: E402
+from workers.settings import Settings, settings  # noqa: E402
+from workers.worker_process import main  # noqa: E402
+
+HOME = settings().home
+
+
+class PacedWriter(ExtractiveWriter):
+    def draft(self, task: DraftTask) -> tuple[TextBlock, ...]:
+        with (HOME / "begun.log").open("a") as log:
+            log.write(f"{os.getpid()} {task.section_index} {task.brief.title}\n")
+        pace = HOME / "pace"
+        time.sleep(float(pace.read_text()) if pace.is_file() else 0.0)
+        return super().draft(task)
+
+
+def paced(name: str, embedder: Embedder, *rest: object) -> Writer:
+    return PacedWriter(embedder)
+
+
+def hashing(chosen: Settings) -> HashingEmbedder:
+    return HashingEmbedder()
+
+
+wiring.make_writer = paced  # type: ignore[assignment]
+wiring.make_embedder = hashing  # type: ignore[assignment]
+
+if __name__ == "__main__":
+    main(sys.argv[1], 2)  # type: ignore[arg-type]
