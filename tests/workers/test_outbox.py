@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_what_comes_back_to_the_queue_is_sent_anew(store: Store) -> None:
     store.clock.move(LEASE_S)
     store.reconciler.lost()
     assert [job.id for job in store.outbox.take()] == [claim.job_id]
+
+
+def test_an_answered_job_is_sent_although_it_was_sent_before(store: Store) -> None:
+    by_person, by_time = store.create(), store.create()
+    store.outbox.take()
+    soon = store.clock() + timedelta(seconds=1)
+    for job in (by_person, by_time):
+        claim = store.leases.claim(job.id, "worker-1", LEASE_S)
+        assert claim is not None
+        asked = store.leases.ask(claim, {"asks": "outline"}, soon, "approve")
+        if job is by_person:
+            store.jobs.answer(job.id, store.owner, str(asked.request_id), "approve")
+    assert [job.id for job in store.outbox.take()] == [by_person.id]
+    store.clock.move(1)
+    store.reconciler.overdue()
+    assert [job.id for job in store.outbox.take()] == [by_time.id]
 
 
 def test_a_queue_that_is_away_costs_no_time_once_it_is_back(store: Store) -> None:
