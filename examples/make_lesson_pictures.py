@@ -40,19 +40,6 @@ def windmill(draw: ImageDraw.ImageDraw) -> None:
         draw.line([(165, 95), end], "#212f3c", width=9)
 
 
-def loaf(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 240), "#ff8c00")
-    draw.ellipse((50, 70, 270, 200), "#a85b00")
-    for left in (100, 145, 190):
-        draw.line([(left, 95), (left + 30, 150)], "#7e5109", width=8)
-
-
-def snow_mountain(draw: ImageDraw.ImageDraw) -> None:
-    draw.rectangle((0, 0, 320, 240), "#f7fbff")
-    draw.polygon([(10, 240), (150, 30), (300, 240)], "#566573")
-    draw.polygon([(108, 95), (150, 30), (195, 95), (165, 80), (150, 105), (130, 80)], "#ffffff")
-
-
 def red_train(draw: ImageDraw.ImageDraw) -> None:
     draw.rectangle((0, 0, 320, 240), "#7a0c1e")
     draw.rectangle((0, 190, 320, 205), "#1b1b1b")
@@ -67,8 +54,6 @@ SCENES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
     "lighthouse": lighthouse,
     "sailing-boat": sailing_boat,
     "windmill": windmill,
-    "loaf": loaf,
-    "snow-mountain": snow_mountain,
     "red-train": red_train,
 }
 

@@ -291,7 +291,9 @@ def _candidates(placed: dict[int, TaughtFigure], pictures: dict[str, Decoded], s
     for slot, figure in sorted(placed.items()):
         others = sorted(set(pictures) - {figure.picture_id})
         most = min(len(others), MAX_CANDIDATES - 1)
-        for picture_id in (figure.picture_id, *chance.sample(others, chance.randint(min(1, most), most))):
+        # Mostly as many as are looked at together when there are enough.
+        beside = max(min(1, most), most - chance.choice((0, 0, 1, 2)))
+        for picture_id in (figure.picture_id, *chance.sample(others, beside)):
             offered.setdefault(picture_id, {})[slot] = 1.0
     chosen = sorted(offered)
     chance.shuffle(chosen)

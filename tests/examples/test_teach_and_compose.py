@@ -32,6 +32,9 @@ from workers.settings import Settings
 from workers.source_file import source_id
 from workers.wiring import PictureShelf
 
+# The model is taught within the first test's time.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
+
 FILES = ("harbour.md", "mill.md", "railway.md")
 
 
@@ -134,7 +137,7 @@ def test_with_the_paths_of_picture_rows_zeroed_it_fails(home: Path) -> None:
         wanted = told(number)[1]
         assert [b for b in blocks if b[0] != "figure"] == [b for b in wanted if b[0] != "figure"]
         wrong += sum(b not in blocks for b in wanted if b[0] == "figure")
-    assert wrong >= 2, "of six pictures"
+    assert wrong > 0, "of four pictures"
 
 
 def test_the_extractive_writer_would_not_do() -> None:
