@@ -66,7 +66,7 @@ _BEARER = HTTPBearer(scheme_name="key", description="A key of the service: `Bear
 def needs(scope: KeyScope) -> Callable[..., Awaitable[ApiKey]]:
     """A dependency: the caller's key, which must have that scope. ScopeMissing."""
 
-    async def caller(request: Request, _shown: Annotated[object, Security(_BEARER, scopes=[scope])]) -> ApiKey:
+    async def caller(request: Request, _shown: object = Security(_BEARER, scopes=[scope])) -> ApiKey:
         key = request.scope.get("state", {}).get("key")
         if not isinstance(key, ApiKey):  # the gate lets nobody in without; this holds if it is ever mounted elsewhere
             raise KeyRefused("Authorization", "names no key.", "Send the header Authorization: Bearer ilk_….")

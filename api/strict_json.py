@@ -44,11 +44,13 @@ class StrictRoute(APIRoute):
         takes_json = self.body_field is not None
 
         async def strictly(request: Request) -> Response:
+            # One request from here on: a body can be read once.
+            strict = _StrictRequest(request.scope, request.receive)
             if takes_json:
                 kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if kind != "application/json" and await request.body():
+                if kind != "application/json" and await strict.body():
                     raise MediaUnsupported("Content-Type", f"{kind[:80]!r} is not taken.", "Send application/json.")
-            return await handle(_StrictRequest(request.scope, request.receive))
+            return await handle(strict)
 
         return strictly
 

@@ -1,0 +1,80 @@
+"""Job input: a question is shown, an answer that fits goes on, one that does not is refused and nothing is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.service import Service, problem
+
+PICTURES = {"asks": "pictures", "pictures": [{"slot": 1, "picture_id": "a", "alternatives": ["b", "c"]}]}
+OUTLINE = {"asks": "outline", "outline": {"title": "Tides", "sections": [{"title": "The moon"}]}}
+
+
+def asked(service: Service, question: dict[str, Any]) -> tuple[str, str]:
+    """A job that asks, and the name of its question."""
+    job = service.create()
+    told = service.leases.ask(service.claim(job.id), question)
+    assert told.request_id is not None
+    return job.id, told.request_id
+
+
+def test_a_question_is_shown_and_answered(service: Service) -> None:
+    client = service.client()
+    job_id, request_id = asked(service, OUTLINE)
+    told = client.get(f"/v1/jobs/{job_id}/input").json()
+    assert (told["request_id"], told["asks"], told["question"]) == (request_id, "outline", OUTLINE)
+    assert client.get(f"/v1/jobs/{job_id}").json()["input"]["request_id"] == request_id
+    edited = {"title": "Tides", "sections": [{"title": "The sun"}]}
+    body = {"request_id": request_id, "action": "edit", "outline": edited}
+    answer = client.post(f"/v1/jobs/{job_id}/input", json=body)
+    assert (answer.status_code, answer.json()["input"]) == (202, None)
+    kept = service.jobs.get(job_id, service.alice_id).answer
+    assert kept is not None
+    assert (kept["decision"], kept["outline"]["sections"][0]["title"]) == ("edit", "The sun")
+    assert problem(client.post(f"/v1/jobs/{job_id}/input", json=body)) == (409, "request_stale")
+    assert problem(client.get(f"/v1/jobs/{job_id}/input")) == (404, "object_unknown")
+
+
+def test_cancel_is_an_answer(service: Service) -> None:
+    job_id, request_id = asked(service, OUTLINE)
+    answer = service.client().post(f"/v1/jobs/{job_id}/input", json={"request_id": request_id, "action": "cancel"})
+    assert answer.json()["state"] == "canceled"
+
+
+def test_an_answer_to_an_old_question_is_stale(service: Service) -> None:
+    job_id, _ = asked(service, OUTLINE)
+    body = {"request_id": "req_" + "0" * 26, "action": "approve"}
+    assert problem(service.client().post(f"/v1/jobs/{job_id}/input", json=body)) == (409, "request_stale")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (OUTLINE, {"action": "edit"}),
+        (OUTLINE, {"action": "edit", "outline": {"sections": []}}),
+        (OUTLINE, {"action": "edit", "pictures": {"1": "a"}}),
+        (OUTLINE, {"action": "edit", "outline": {"sections": [{"title": "a"}]}, "pictures": {}}),
+        (OUTLINE, {"action": "respond"}),
+        (PICTURES, {"action": "edit", "pictures": {"1": "z"}}),
+        (PICTURES, {"action": "edit", "pictures": {"2": "a"}}),
+        (PICTURES, {"action": "edit", "outline": {"sections": [{"title": "a"}]}}),
+        (PICTURES, {"action": "approve", "shell": "rm"}),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_refused_and_the_job_waits_on(
+    service: Service, question: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    job_id, request_id = asked(service, question)
+    refused = service.client().post(f"/v1/jobs/{job_id}/input", json={"request_id": request_id} | answer)
+    assert refused.status_code == 422
+    assert refused.json()["errors"]
+    job = service.jobs.get(job_id, service.alice_id)
+    assert (job.state, job.answered_at) == ("awaiting_input", None)
+
+
+def test_a_picture_is_swapped_for_one_that_was_offered(service: Service) -> None:
+    job_id, request_id = asked(service, PICTURES)
+    body = {"request_id": request_id, "action": "edit", "pictures": {"1": "c"}}
+    assert service.client().post(f"/v1/jobs/{job_id}/input", json=body).status_code == 202
