@@ -176,7 +176,8 @@ class Composing:
                 raise InvalidBrief("answer", "this run is not waiting for one.", "Resume it without an answer.")
             else:
                 entry = None
-            if snapshot.created_at and not snapshot.next:
+            # Not `snapshot.next`: that is empty, too, where the tasks of a step ended and the step did not.
+            if "article" in snapshot.values:
                 article = snapshot.values["article"]
             else:
                 question = None

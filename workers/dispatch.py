@@ -35,14 +35,10 @@ class Dispatcher:
         self._store = store
         self._epoch: str | None = None
 
-    def send_soon(self, job_id: str) -> bool:
-        """Send the message of a job that was just created or answered, if the broker is there. Never raises: a job
-        that was accepted is sent by the next round. Not inside a transaction."""
-        try:
-            return self._store.outbox.deliver(self._send_job, job_id=job_id) == 1
-        except ServiceAway as error:
-            log.warning("job %s is sent later: %s", job_id, error)
-            return False
+    def deliver(self, job_id: str) -> bool:
+        """Send the message of a job that was just created or answered; whether it needed one. ServiceAway: the job
+        is accepted all the same, and the next round sends it. Not inside a transaction."""
+        return self._store.outbox.deliver(self._send_job, job_id=job_id) == 1
 
     def send_waiting(self) -> int:
         """Send for every job that needs a message; how many. Those whose messages the broker lost are among them."""

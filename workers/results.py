@@ -152,11 +152,12 @@ class Results:
                 error = next(errors[name] for name in wanted if name in errors)
             elif limit_reached(document.article):
                 state = "incomplete"
-            result = {
+            result: dict[str, Any] = {
                 "document_id": document_id,
                 "artifacts": [outcomes[name] for name in sorted(outcomes) if name not in errors],
-                "failed_formats": sorted(errors),
             }
+            if errors:
+                result["failed_formats"] = sorted(errors)
             return self._leases.finish(claim, state, result=result, error=error)
 
     def _add_artifact(self, claim: Claim, document_id: str, format: str, media_type: str, file: StoredFile) -> None:

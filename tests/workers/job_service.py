@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from interleaf.errors import ServiceAway
 from workers.celery_app import make_app
 from workers.dispatch import Dispatcher
 from workers.ids import new_id
@@ -113,8 +115,13 @@ class JobService:
         }
         job = self.store.jobs.create(self.owner, "article", brief)
         if send:
-            self.dispatcher.send_soon(job.id)
+            self.send(job)
         return job
+
+    def send(self, job: Job) -> None:
+        """As the API does: at once if it can be; beat sends what could not."""
+        with suppress(ServiceAway):
+            self.dispatcher.deliver(job.id)
 
     def get(self, job: Job) -> Job:
         return self.store.jobs.get(job.id, self.owner)

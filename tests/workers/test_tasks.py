@@ -37,6 +37,12 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         service.stop()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Where the jobs are kept: a file of the data folder, or a real PostgreSQL."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("new_postgres")(None))
+
+
 def assert_whole(service: JobService, job: Job, formats: tuple[str, ...] = ("html", "json", "md")) -> Article:
     """The result's files are in the store, whole; the job ended once and its events have no hole."""
     job = service.get(job)
@@ -61,8 +67,8 @@ def assert_whole(service: JobService, job: Job, formats: tuple[str, ...] = ("htm
     return article
 
 
-def test_a_job_runs_to_its_end_and_its_files_are_whole(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
+def test_a_job_runs_to_its_end_and_its_files_are_whole(begin: Begin, database_url: str) -> None:
+    service = begin("compose", "render", "beat", database_url=database_url)
     job = service.wait(service.submit())
     assert job.state == "succeeded", (job.error, service.logs())
     article = assert_whole(service, job)
@@ -76,8 +82,8 @@ def test_a_job_runs_to_its_end_and_its_files_are_whole(begin: Begin) -> None:
     assert job.seconds_used > 0
 
 
-def test_a_killed_worker_loses_its_lease_and_another_goes_on(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
+def test_a_killed_worker_loses_its_lease_and_another_goes_on(begin: Begin, database_url: str) -> None:
+    service = begin("compose", "render", "beat", database_url=database_url)
     service.pace(0.8)
     job = service.submit()
     service.wait_for(lambda: len(service.begun()) >= 3)  # two at a time: two are finished by now
@@ -109,7 +115,7 @@ def test_a_message_that_died_with_its_worker_is_sent_again(begin: Begin) -> None
     assert_whole(service, job)
 
 
-def test_a_flushed_redis_loses_no_job(begin: Begin) -> None:
+def test_a_redis_that_was_flushed_or_away_costs_no_job(begin: Begin) -> None:
     service = begin("render", "beat")
     jobs = [service.submit() for _ in range(3)]
     with redis.Redis(unix_socket_path=str(service.redis.socket_path)) as client:
@@ -121,6 +127,12 @@ def test_a_flushed_redis_loses_no_job(begin: Begin) -> None:
         assert service.wait(job).state == "succeeded"
         assert_whole(service, job)
         assert service.get(job).attempt == 1
+    service.redis.stop()
+    away = service.submit()
+    assert service.get(away).state == "queued"
+    service.redis.start()
+    assert service.wait(away, timeout_s=60).state == "succeeded"
+    assert_whole(service, away)
 
 
 def test_a_worker_that_hangs_is_given_up_and_writes_nothing_afterwards(begin: Begin) -> None:
@@ -179,12 +191,12 @@ def test_cancel_while_queued_and_while_running(begin: Begin) -> None:
     service.begin("render")
     service.pace(0.0)
     again = service.store.jobs.retry(running.id, service.owner)
-    service.dispatcher.send_soon(again.id)
+    service.send(again)
     assert service.wait(again).state == "succeeded"
     assert_whole(service, again)
 
 
-def test_a_question_is_asked_and_its_answer_taken(begin: Begin) -> None:
+def test_a_question_is_asked_and_answered_by_a_person_or_by_the_clock(begin: Begin) -> None:
     service = begin("compose", "render", "beat")
     job = service.submit(approvals={"outline": True, "timeout_s": 600})
     asked = service.wait(job, "awaiting_input")
@@ -194,22 +206,19 @@ def test_a_question_is_asked_and_its_answer_taken(begin: Begin) -> None:
     outline = json.loads(json.dumps(asked.question["outline"]))
     outline["sections"] = outline["sections"][:2]
     service.store.jobs.answer(job.id, service.owner, asked.request_id, "edit", {"outline": outline})
-    service.dispatcher.send_soon(job.id)
+    service.send(job)
     done = service.wait(job)
     assert done.state == "succeeded"
     assert_whole(service, job)
     assert {section for _, section in service.begun()} == {0, 1}
-
-
-def test_a_question_that_nobody_answers_is_approved_or_expires(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
+    # Questions that nobody answers.
     approved = service.submit(approvals={"outline": True, "timeout_s": 0.5, "on_timeout": "approve"})
     expired = service.submit(approvals={"outline": True, "timeout_s": 0.5})
     assert service.wait(approved).state == "succeeded"
     assert service.wait(expired).state == "expired"
 
 
-def test_a_limit_ends_a_job_as_incomplete_with_what_there_is(begin: Begin) -> None:
+def test_a_limit_or_a_format_that_fails_ends_a_job_as_incomplete_with_what_there_is(begin: Begin) -> None:
     service = begin("compose", "render", "beat")
     service.pace(1.0)
     job = service.wait(service.submit(budget={"seconds": 1.5}))
@@ -222,6 +231,17 @@ def test_a_limit_ends_a_job_as_incomplete_with_what_there_is(begin: Begin) -> No
     assert nothing.state == "failed"
     assert nothing.error is not None
     assert nothing.error["code"] == "budget_spent"
+    # Formats that cannot be made.
+    service.pace(0.0)
+    some = service.wait(service.submit(formats=["html", "nosuch"]))
+    assert some.state == "incomplete"
+    assert_whole(service, some, ("html", "json"))
+    assert some.result is not None
+    assert some.result["failed_formats"] == ["nosuch"]
+    none = service.wait(service.submit(formats=["nosuch"]))
+    assert none.state == "failed"
+    assert none.error is not None
+    assert none.error["code"] == "unsupported"
 
 
 def test_a_stopped_worker_gives_its_job_back(begin: Begin) -> None:
@@ -240,49 +260,20 @@ def test_a_stopped_worker_gives_its_job_back(begin: Begin) -> None:
     assert ("job.requeued", "released") in [(name, data.get("reason")) for name, data in service.events(job)]
 
 
-def test_formats_that_fail_are_told_and_the_others_are_there(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
-    some = service.wait(service.submit(formats=["html", "nosuch"]))
-    assert some.state == "incomplete"
-    assert_whole(service, some, ("html", "json"))
-    assert some.result is not None
-    assert some.result["failed_formats"] == ["nosuch"]
-    none = service.wait(service.submit(formats=["nosuch"]))
-    assert none.state == "failed"
-    assert none.error is not None
-    assert none.error["code"] == "unsupported"
-
-
-def test_render_messages_that_were_lost_are_sent_again(begin: Begin) -> None:
+def test_formats_that_wait_outlive_redis_and_their_worker(begin: Begin) -> None:
     service = begin("compose", "beat")
     job = service.submit()
     with redis.Redis(unix_socket_path=str(service.redis.socket_path)) as client:
         service.wait_for(lambda: client.llen("render") == 2)
         client.flushall()
-    service.begin("render")
-    assert service.wait(job).state == "succeeded"
-    assert_whole(service, job)
-
-
-def test_the_worker_dies_while_its_formats_wait(begin: Begin) -> None:
-    service = begin("compose", "beat")
-    job = service.submit()
-    service.wait(job, lambda now: now.stage == "render")
+        # Its worker notices, and sends them again.
+        service.wait_for(lambda: client.llen("render") == 2)
     os.killpg(service.processes[0].pid, signal.SIGKILL)
     service.begin("compose")
-    service.wait(job, lambda now: now.attempt == 2)
+    service.wait(job, lambda now: now.attempt == 2 and now.stage == "render")
     service.begin("render")
     done = service.wait(job)
     assert done.state == "succeeded"
+    assert done.attempt == 2
     assert_whole(service, job)
     assert service.names(job).count("document.ready") == 1
-
-
-def test_redis_away_for_a_while_costs_no_job(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
-    service.redis.stop()
-    job = service.submit()
-    assert service.get(job).state == "queued"
-    service.redis.start()
-    assert service.wait(job, timeout_s=60).state == "succeeded"
-    assert_whole(service, job)
