@@ -57,7 +57,7 @@ ANSWERS: Any = {
         "value": {
             "request_id": "req_01kaj5v1c8m2n4p6q8r0s2t4v6",
             "action": "edit",
-            "outline": {"title": "Tides", "sections": [{"title": "The moon"}]},
+            "outline": {"title": "Tides", "sections": [{"heading": "The moon"}]},
         },
     },
 }

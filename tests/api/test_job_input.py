@@ -9,7 +9,7 @@ import pytest
 from tests.api.service import Service, problem
 
 PICTURES = {"asks": "pictures", "pictures": [{"slot": 1, "picture_id": "a", "alternatives": ["b", "c"]}]}
-OUTLINE = {"asks": "outline", "outline": {"title": "Tides", "sections": [{"title": "The moon"}]}}
+OUTLINE = {"asks": "outline", "outline": {"title": "Tides", "sections": [{"heading": "The moon"}]}}
 
 
 def asked(service: Service, question: dict[str, Any]) -> tuple[str, str]:
@@ -26,13 +26,13 @@ def test_a_question_is_shown_and_answered(service: Service) -> None:
     told = client.get(f"/v1/jobs/{job_id}/input").json()
     assert (told["request_id"], told["asks"], told["question"]) == (request_id, "outline", OUTLINE)
     assert client.get(f"/v1/jobs/{job_id}").json()["input"]["request_id"] == request_id
-    edited = {"title": "Tides", "sections": [{"title": "The sun"}]}
+    edited = {"title": "Tides", "sections": [{"heading": "The sun"}]}
     body = {"request_id": request_id, "action": "edit", "outline": edited}
     answer = client.post(f"/v1/jobs/{job_id}/input", json=body)
     assert (answer.status_code, answer.json()["input"]) == (202, None)
     kept = service.jobs.get(job_id, service.alice_id).answer
     assert kept is not None
-    assert (kept["decision"], kept["outline"]["sections"][0]["title"]) == ("edit", "The sun")
+    assert (kept["decision"], kept["outline"]["sections"][0]["heading"]) == ("edit", "The sun")
     assert problem(client.post(f"/v1/jobs/{job_id}/input", json=body)) == (409, "request_stale")
     assert problem(client.get(f"/v1/jobs/{job_id}/input")) == (404, "object_unknown")
 
@@ -55,11 +55,11 @@ def test_an_answer_to_an_old_question_is_stale(service: Service) -> None:
         (OUTLINE, {"action": "edit"}),
         (OUTLINE, {"action": "edit", "outline": {"sections": []}}),
         (OUTLINE, {"action": "edit", "pictures": {"1": "a"}}),
-        (OUTLINE, {"action": "edit", "outline": {"sections": [{"title": "a"}]}, "pictures": {}}),
+        (OUTLINE, {"action": "edit", "outline": {"sections": [{"heading": "a"}]}, "pictures": {}}),
         (OUTLINE, {"action": "respond"}),
         (PICTURES, {"action": "edit", "pictures": {"1": "z"}}),
         (PICTURES, {"action": "edit", "pictures": {"2": "a"}}),
-        (PICTURES, {"action": "edit", "outline": {"sections": [{"title": "a"}]}}),
+        (PICTURES, {"action": "edit", "outline": {"sections": [{"heading": "a"}]}}),
         (PICTURES, {"action": "approve", "shell": "rm"}),
     ],
 )

@@ -95,7 +95,7 @@ def test_paths_are_refused_in_overrides_too(service: Service) -> None:
     [
         ({"instruction": " "}, "/instruction"),
         ({"instruction": "x", "length_words": 3}, "/length_words"),
-        ({"instruction": "x", "outline": {"sections": [{"title": "a"}, {"title": "b", "colour": 1}]}}, None),
+        ({"instruction": "x", "outline": {"sections": [{"heading": "a"}, {"heading": "b", "colour": 1}]}}, None),
         ({"instruction": "x", "a/b~c": 1}, "/a~1b~0c"),
         ({}, "/instruction"),
         ([], ""),

@@ -1,0 +1,64 @@
+"""App: what it loads, what it shows to operators, how it starts and stops."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.api.service import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_door_loads_no_model_and_no_queue() -> None:
+    program = "import sys, json, api.app, api.server; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'sdk'}", "PATH": "/usr/bin:/bin"},
+    )
+    heavy = {"torch", "faiss", "numpy", "PIL", "transformers", "langgraph", "celery", "redis"}
+    assert heavy & set(json.loads(said.stdout)) == set()
+
+
+def test_metrics_count_by_route_and_state(service: Service) -> None:
+    client = service.client()
+    for _ in range(3):
+        client.order()
+    for name in ("a", "b", "c"):
+        client.get(f"/v1/jobs/{name}")
+    client.get("/v1/elsewhere")
+    text = service.client(service.admin).get("/metrics").text
+    assert 'interleaf_http_requests_total{method="POST",route="/v1/jobs",status="202"} 3.0' in text
+    assert 'interleaf_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="404"} 3.0' in text
+    assert 'interleaf_jobs{state="queued"} 3.0' in text
+    assert 'interleaf_jobs{state="failed"} 0.0' in text
+    assert "elsewhere" not in text  # paths of strangers make no new labels
+    assert service.alice not in text
+
+
+def test_ready_means_that_the_schema_fits(service: Service) -> None:
+    client = service.client("")
+    assert client.get("/readyz").json() == {"status": "ok"}
+    with service.database.transaction() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = 'another'")
+    answer = client.get("/readyz")
+    assert answer.status_code == 500
+    assert "another" not in answer.text  # details are for the log
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_server_answers_and_stops(service: Service) -> None:
+    with service.served() as base:
+        answer = httpx.get(f"{base}/v1/jobs", headers=service.headers())
+        assert answer.status_code == 200
+        assert "server" not in answer.headers
+    with service.served() as base:  # once more in the same process
+        assert httpx.get(f"{base}/healthz").json() == {"status": "ok"}
