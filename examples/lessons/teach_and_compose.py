@@ -121,10 +121,11 @@ def main() -> int:
 
     from interleaf import Composer, approot
     from interleaf.cli.progress_bar import progress_bar
-    from interleaf.foreign_logs import hush
+    from interleaf.foreign_logs import hush, hush_progress
 
     approot.enter()
     hush()
+    hush_progress()
     # Products of this size are slower on two threads than on one.
     torch.set_num_threads(1)
     home: Path = asked.home.absolute()
@@ -135,7 +136,8 @@ def main() -> int:
         print("2/3  teaching it (a few minutes)")
         with progress_bar(quiet=False) as told:
             first, last = taught(home, told)
-        print(f"     loss {first:.2f} → {last:.2f}, drawn in {home / 'adapters' / ADAPTER / 'loss.png'}")
+        curve = asked.home / "adapters" / ADAPTER / "loss.png"
+        print(f"     loss {first:.2f} → {last:.2f}, drawn in {curve}")
     print("3/3  composing through the model alone")
     article = Composer(home=home).compose(
         {
