@@ -106,7 +106,8 @@ def _drawn(steps: Sequence[Step]) -> Image.Image:
         y = y_px(tick * number)
         draw.line((_LEFT_PX, y, _LEFT_PX + width, y), fill="#dddddd")
         draw.text((_LEFT_PX - 8, y), f"{tick * number:.4g}", fill="#444444", font=font, anchor="rm")
-        draw.text((x_px(last * number / 5), _TOP_PX + height + 8), f"{round(last * number / 5):,}", "#444444", font, "ma")
+        at = last * number / 5
+        draw.text((x_px(at), _TOP_PX + height + 8), f"{round(at):,}", fill="#444444", font=font, anchor="ma")
     draw.text((_LEFT_PX + width, _SIZE_PX[1] - 8), "steps", "#444444", font, "rd")
     if steps:
         said = f"loss of a learned token: {steps[0].loss:.4f} at first, {steps[-1].loss:.4f} at last"
