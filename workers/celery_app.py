@@ -41,6 +41,7 @@ def make_app(chosen: Settings) -> Celery:
         "visibility_timeout": chosen.visibility_timeout_s,
         # By default every tenth look for such messages is a real one: they came back up to 100 s late.
         "unacked_restore_throttle": 1,
+        "unacked_restore_interval": min(10.0, chosen.visibility_timeout_s),
         # A server that was cut off must be noticed, or a worker waits for it for ever.
         "socket_connect_timeout": _CONNECT_TIMEOUT_S,
         "socket_timeout": _SOCKET_TIMEOUT_S,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from hashlib import sha256
 
 from interleaf.errors import CompositionFailed, InterleafError, LeaseLost, ServiceAway
 from interleaf.schema import Article, Brief
@@ -26,10 +27,7 @@ def wanted_formats(brief: Brief) -> tuple[str, ...]:
 
 def store_file(store: JobStore, job: Job, content: bytes) -> StoredFile:
     """Keep a job's file under a key that follows from its content: a second writer of the same is harmless."""
-    import hashlib
-
-    key = f"jobs/{job.id}/{hashlib.sha256(content).hexdigest()}"
-    return store.artifacts.put(key, [content])
+    return store.artifacts.put(f"jobs/{job.id}/{sha256(content).hexdigest()}", [content])
 
 
 def render_format(store: JobStore, job_id: str, attempt: int, worker: str, format: str) -> Job | None:

@@ -167,6 +167,8 @@ def test_a_job_longer_than_the_visibility_timeout_runs_once(begin: Begin) -> Non
     job = service.submit()
     done = service.wait(job, timeout_s=60)
     assert done.state == "succeeded"
+    received = sum(line.count("interleaf.compose[") for line in service.logs().splitlines() if "received" in line)
+    assert received > 1, "Redis handed the message out once only: nothing was proved"
     assert (done.attempt, service.names(job).count("job.started")) == (1, 1)
     assert done.seconds_used >= 10
     assert len({pid for pid, _ in service.begun()}) == 1
