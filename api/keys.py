@@ -62,10 +62,10 @@ class Gate:
         await self._app(scope, receive, told)
 
     async def _key(self, door: Door, scope: Scope) -> ApiKey:
-        """KeyRefused; RequestsTooMany when an address has tried too many keys that are none."""
-        address = f"address {(scope.get('client') or ('unknown',))[0]}"
-        tries = door.limits.wrong_keys_per_minute
-        _require(self._rates.ask(address, tries, cost=0), address)
+        """KeyRefused; RequestsTooMany for a wrong key from an address that has tried many.
+
+        A right key is let in from there all the same: behind a proxy everybody has one address, and nobody may lock
+        the others out."""
         said = Headers(scope=scope).getlist("authorization")
         if len(said) == 1 and len(said[0]) <= MAX_HEADER_CHARS:
             kind, _, secret = said[0].partition(" ")
@@ -73,7 +73,8 @@ class Gate:
                 key = await door.threads.run(door.keys.find, secret.strip())
                 if key is not None:
                     return key
-                self._rates.ask(address, tries)
+                address = f"address {(scope.get('client') or ('unknown',))[0]}"
+                _require(self._rates.ask(address, door.limits.wrong_keys_per_minute), address)
                 raise KeyRefused("Authorization", "its key is unknown or revoked.", "Use a key that is in force.")
         raise KeyRefused("Authorization", "names no key.", "Send the header Authorization: Bearer ilk_….")
 

@@ -36,7 +36,7 @@ class Limits:
     requests_per_minute: int = 1_200
     """Of one key."""
     wrong_keys_per_minute: int = 60
-    """Of one network address."""
+    """From one network address; further ones are told to slow down."""
     max_active_jobs: int = 1_000
     """Jobs of one key that have not ended."""
     max_queued_jobs: int = 100_000

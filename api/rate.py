@@ -41,14 +41,14 @@ class Rates:
         self._time_s = time_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def ask(self, name: str, per_minute: int, *, cost: int = 1) -> Allowance:
-        """Take `cost` out of the bucket of that name, or refuse. With `cost` 0: only look."""
+    def ask(self, name: str, per_minute: int) -> Allowance:
+        """Take one out of the bucket of that name, or refuse."""
         now = self._time_s()
         left, seen = self._buckets.pop(name, (float(per_minute), now))
         left = min(float(per_minute), left + (now - seen) * per_minute / WINDOW_S)
-        granted = left >= max(cost, 1)
+        granted = left >= 1
         if granted:
-            left -= cost
+            left -= 1
         self._buckets[name] = (left, now)
         while len(self._buckets) > MAX_KEPT:
             self._buckets.popitem(last=False)

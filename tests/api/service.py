@@ -35,8 +35,8 @@ ALL = ("jobs:read", "jobs:write")
 class Service:
     """Everything of one service; `client()` is Alice's unless another key is handed in."""
 
-    def __init__(self, home: Path, limits: dict[str, Any]) -> None:
-        self.settings = Settings(home=home)
+    def __init__(self, home: Path, limits: dict[str, Any], database_url: str = "") -> None:
+        self.settings = Settings(home=home, database_url=database_url)
         self.limits = Limits(**({"poll_min_s": 0.01, "poll_max_s": 0.05} | limits))
         self.database = Database(self.settings.job_database_url)
         self.admin = prepare(self.database) or ""

@@ -175,7 +175,7 @@ def test_who_tries_keys_is_slowed_down(make_service: Callable[..., Service]) -> 
     service = make_service(wrong_keys_per_minute=5)
     wrong = service.client("ilk_" + "a" * 43)
     assert [wrong.get("/v1/jobs").status_code for _ in range(7)] == [401] * 5 + [429] * 2
-    assert service.client().get("/v1/jobs").status_code == 429  # from that address, whatever the key
+    assert service.client().get("/v1/jobs").status_code == 200  # behind a proxy everybody has that address
 
 
 def test_buckets_refill_evenly_and_are_bounded() -> None:

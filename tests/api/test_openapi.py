@@ -108,7 +108,7 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(make_service: Callable[
             for name, value in known.items():
                 if name in (case.path_parameters or {}) and count % 2:
                     case.path_parameters[name] = value
-            secret = service.admin if label.endswith(("keys", "metrics")) else service.alice
+            secret = service.admin if "/keys" in label or "/metrics" in label else service.alice
             answer = case.call(headers={"Authorization": f"Bearer {secret}"})
             assert answer.status_code < 500, answer.text
             case.validate_response(answer, checks=CHECKS)
