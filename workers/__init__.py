@@ -1,1 +1,1 @@
-"""The hall: settings, wiring, intake; later the Celery workers and the job store."""
+"""The hall: what a run is wired from, the job store, the Celery workers, settings."""

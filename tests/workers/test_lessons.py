@@ -405,7 +405,7 @@ def test_a_note_says_of_one_set_that_its_pictures_are_glanced_at(tmp_path: Path)
 
 
 def test_what_stands_without_a_heading_or_without_text_finds_its_place(tmp_path: Path) -> None:
-    """An opening belongs to the first section, pictures of a section without text to the one before; nothing is lost."""
+    """An opening belongs to the first section, pictures of a section without text to the one before."""
     for name, shade in (("a", "red"), ("b", "blue"), ("c", "green")):
         Image.new("RGB", (30, 20), shade).save(tmp_path / f"{name}.png")
     (tmp_path / "one.md").write_text(
