@@ -28,6 +28,7 @@ from api import (
 )
 from api.door import Door
 from api.keys import Gate
+from api.known_keys import KnownKeys
 from api.limits import BodyGuard, Limits
 from api.meter import Meter, Metrics
 from api.nudges import Nudges
@@ -76,13 +77,14 @@ def create_app(
     """
     kept = limits or Limits.of(settings)
     all_jobs = Jobs(database, clock=clock)
-    counted = Metrics()
+    keys, threads, counted = ApiKeys(database, clock=clock), Threads(kept.threads), Metrics()
     door = Door(
         limits=kept,
         database=database,
         jobs=all_jobs,
         events=JobEvents(database),
-        keys=ApiKeys(database, clock=clock),
+        keys=keys,
+        known_keys=KnownKeys(keys, threads),
         uploads=Uploads(
             database,
             store,
@@ -94,7 +96,7 @@ def create_app(
         answered=Answered(database, clock=clock),
         store=store,
         nudges=Nudges(deliver),
-        threads=Threads(kept.threads),
+        threads=threads,
         clock=clock,
         runs_dir=settings.runs_dir,
         streams=Streams(kept.max_streams),

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from api.known_keys import KnownKeys
 from api.limits import Limits
 from api.meter import Metrics
 from api.nudges import Nudges
@@ -39,6 +40,7 @@ class Door:
     jobs: Jobs
     events: JobEvents
     keys: ApiKeys
+    known_keys: KnownKeys
     uploads: Uploads
     pieces: Pieces
     answered: Answered

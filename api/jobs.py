@@ -105,7 +105,8 @@ async def create_job(
     asked = brief.model_dump(mode="json")
 
     def create() -> Job:
-        door.uploads.require(uploads, key.id)
+        if uploads:
+            door.uploads.require(uploads, key.id)
         return door.jobs.create(
             key.id,
             brief.kind,

@@ -70,7 +70,7 @@ class Gate:
         if len(said) == 1 and len(said[0]) <= MAX_HEADER_CHARS:
             kind, _, secret = said[0].partition(" ")
             if kind.lower() == "bearer":
-                key = await door.threads.run(door.keys.find, secret.strip())
+                key = await door.known_keys.find(secret.strip())
                 if key is not None:
                     return key
                 address = f"address {(scope.get('client') or ('unknown',))[0]}"

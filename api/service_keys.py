@@ -93,4 +93,6 @@ async def list_keys(door: TheDoor, key: KeyAdmin, at: Annotated[Position, positi
 @router.delete("/{key_id}", response_model=KeyView, operation_id="revokeKey", summary="Revoke a key")
 async def revoke_key(key_id: str, door: TheDoor, key: KeyAdmin) -> Response:
     """At once and for ever; its jobs stay. When no admin key is left, the next start of the service makes one."""
-    return reply(_view(await door.threads.run(door.keys.revoke, key_id)))
+    revoked = await door.threads.run(door.keys.revoke, key_id)
+    door.known_keys.forget()
+    return reply(_view(revoked))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app, prepare
 from api.limits import Limits
-from api.server import Server
+from api.server import Server, listening_socket
 from workers.api_keys import ApiKeys, Quotas
 from workers.artifacts import ArtifactStore
 from workers.database import Database
@@ -74,7 +73,7 @@ class Service:
     @contextmanager
     def served(self) -> Iterator[str]:
         """The service on a socket; gives its address."""
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = listening_socket("127.0.0.1", 0)
         server = Server(self.app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

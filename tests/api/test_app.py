@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
+from api.server import listening_socket
+from interleaf.errors import RequestRefused
 from tests.api.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,3 +66,14 @@ def test_a_server_answers_and_stops(service: Service) -> None:
         assert "server" not in answer.headers
     with service.served() as base:  # once more in the same process
         assert httpx.get(f"{base}/healthz").json() == {"status": "ok"}
+
+
+def test_an_address_that_is_taken_is_refused_and_answers_are_sent_at_once() -> None:
+    with listening_socket("127.0.0.1", 0) as one:
+        port = one.getsockname()[1]
+        assert one.proto == socket.IPPROTO_TCP  # or asyncio leaves Nagle's waiting on
+        with pytest.raises(RequestRefused, match=str(port)):
+            listening_socket("127.0.0.1", port)
+    for host, port in (("no such host", 0), ("127.0.0.1", 70_000)):
+        with pytest.raises(RequestRefused):
+            listening_socket(host, port)

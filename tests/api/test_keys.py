@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,16 @@ def test_a_revoked_key_is_out_at_once(service: Service) -> None:
     assert admin.delete(f"/v1/keys/{service.alice_id}").json() == first.json()
     assert problem(alice.get("/v1/jobs")) == (401, "key_refused")
     assert problem(admin.delete("/v1/keys/key_" + "0" * 26)) == (404, "object_unknown")
+
+
+def test_a_key_that_is_revoked_elsewhere_is_out_within_a_second(service: Service) -> None:
+    alice = service.client()
+    assert alice.get("/v1/jobs").status_code == 200
+    service.keys.revoke(service.alice_id)  # as another process would
+    begun = time.monotonic()
+    while alice.get("/v1/jobs").status_code == 200:
+        assert time.monotonic() - begun < 1.5
+        time.sleep(0.02)
 
 
 def test_scopes_say_what_a_key_may_do(service: Service) -> None:
