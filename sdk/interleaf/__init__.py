@@ -5,6 +5,12 @@
     article = Composer().compose({"instruction": "How tides work", "sources": ["notes/"], "pictures": ["photos/"]})
     article.save("out.html")
 
+or by a service:
+
+    from interleaf import Client
+
+    document = Client("http://127.0.0.1:8000", key).compose("brief.yaml")
+
 Importing this loads no torch; the first composition does.
 """
 
@@ -14,16 +20,30 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Article", "Brief", "ComposedArticle", "Composer", "Event", "InterleafError", "__version__"]
+__all__ = [
+    "Article",
+    "AsyncClient",
+    "Brief",
+    "Client",
+    "ComposedArticle",
+    "Composer",
+    "Event",
+    "InterleafError",
+    "__version__",
+]
 
 if TYPE_CHECKING:
+    from interleaf.async_client import AsyncClient
+    from interleaf.client import Client
     from interleaf.composer import ComposedArticle, Composer
     from interleaf.errors import InterleafError
     from interleaf.schema import Article, Brief, Event
 
 _HOMES = {
     "Article": "interleaf.schema",
+    "AsyncClient": "interleaf.async_client",
     "Brief": "interleaf.schema",
+    "Client": "interleaf.client",
     "ComposedArticle": "interleaf.composer",
     "Composer": "interleaf.composer",
     "Event": "interleaf.schema",

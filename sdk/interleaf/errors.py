@@ -139,6 +139,8 @@ class InterleafError(Exception):
     retryable: ClassVar[bool] = False
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    request_id: str | None = None
+    """Of an error that a service told: under which its log has the request."""
 
     @property
     def message(self) -> str:

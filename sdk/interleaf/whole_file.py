@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interleaf.errors import OutputUnwritable
 
-__all__ = ["sync_folder", "write_whole"]
+__all__ = ["sync_folder", "unwritable", "write_whole"]
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name another output folder.",
@@ -48,10 +48,14 @@ def write_whole(path: Path, content: bytes) -> Path:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        problem = f"cannot be written ({error.strerror or error})."
-        remedy = _REMEDIES.get(error.errno or 0, "Name another output folder.")
-        raise OutputUnwritable(str(path), problem, remedy) from error
+        raise unwritable(path, error) from error
     return path
+
+
+def unwritable(path: Path, error: OSError) -> OutputUnwritable:
+    """The error that says why `path` cannot be written, and what to do."""
+    problem = f"cannot be written ({error.strerror or error})."
+    return OutputUnwritable(str(path), problem, _REMEDIES.get(error.errno or 0, "Name another output folder."))
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,263 @@
+"""Service records: what the service tells of jobs, events, documents, files, uploads and keys, as frozen values.
+
+A newer service may tell more than this version knows: fields that are unknown here are left out, not refused.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from interleaf.errors import Unsupported
+from interleaf.schema import Article
+
+__all__ = [
+    "FINAL_STATES",
+    "ApiKeyRecord",
+    "ArtifactRecord",
+    "Document",
+    "DocumentLine",
+    "EventList",
+    "FieldProblem",
+    "JobAsks",
+    "JobEvent",
+    "JobProgress",
+    "JobRecord",
+    "JobResult",
+    "JobState",
+    "JobUse",
+    "NewApiKey",
+    "Page",
+    "Problem",
+    "Question",
+    "UploadRecord",
+]
+
+JobState = Literal[
+    "queued", "running", "awaiting_input", "canceling", "succeeded", "incomplete", "failed", "canceled", "expired"
+]
+FINAL_STATES: Final = frozenset({"succeeded", "incomplete", "failed", "canceled", "expired"})
+
+
+class Record(BaseModel):
+    """A frozen value that passes over what it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class FieldProblem(Record):
+    """One field of a request that is wrong; of the three places one is set."""
+
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+    detail: str
+
+
+class Problem(Record):
+    """An error as the service tells it (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int
+    detail: str = ""
+    code: str
+    instance: str | None = None
+    request_id: str | None = None
+    errors: tuple[FieldProblem, ...] | None = None
+
+
+class ArtifactRecord(Record):
+    """A file that a job made."""
+
+    id: str
+    format: str
+    media_type: str
+    bytes: int
+    sha256: str
+    url: str
+    document_id: str | None = None
+    created_at: datetime
+
+
+class JobProgress(Record):
+    """How far a job is: `share_done` is 0 to 1 within the stage, None when unknown."""
+
+    stage: str | None = None
+    share_done: float | None = None
+    message: str = ""
+
+
+class JobUse(Record):
+    """What a job has used, over all attempts."""
+
+    seconds: float
+    tokens: int
+
+
+class JobAsks(Record):
+    """That a job waits for a person; `Job.question` shows what for."""
+
+    request_id: str
+    asks: str | None = None
+    deadline: datetime | None = None
+    url: str
+
+
+class JobResult(Record):
+    """What came of a job; files appear while it is still running."""
+
+    document_id: str | None = None
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    report: dict[str, Any] | None = None
+
+
+class JobRecord(Record):
+    """A job at one moment; times are UTC, one for each move."""
+
+    id: str
+    kind: str
+    state: JobState
+    attempt: int
+    max_attempts: int
+    metadata: dict[str, str]
+    external_id: str | None = None
+    retry_of: str | None = None
+    rerun_of: str | None = None
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None = None
+    awaiting_at: datetime | None = None
+    canceling_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    progress: JobProgress
+    use: JobUse
+    last_event_id: int
+    input: JobAsks | None = None
+    result: JobResult | None = None
+    error: Problem | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended; a final state never changes."""
+        return self.state in FINAL_STATES
+
+
+class JobEvent(Record):
+    """One event. Ids rise by one; `gap`, without a time, says that those before `data["first_id"]` are gone."""
+
+    id: int
+    name: str
+    at: datetime | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether it says that the job has ended, so that nothing follows."""
+        kind, _, state = self.name.partition(".")
+        return kind == "job" and state in FINAL_STATES
+
+
+class EventList(Record):
+    """Events after a position, for pollers."""
+
+    data: tuple[JobEvent, ...]
+    gap_until: int | None = None
+    last_id: int
+    ended: bool
+
+
+class Question(Record):
+    """What a job asks a person."""
+
+    job_id: str
+    request_id: str
+    asks: str | None = None
+    question: dict[str, Any]
+    actions: tuple[str, ...]
+    deadline: datetime | None = None
+    on_timeout: str | None = None
+
+
+class DocumentLine(Record):
+    """A document in a list, without its blocks."""
+
+    id: str
+    title: str
+    version: int
+    job_id: str | None = None
+    created_at: datetime
+
+
+class Document(DocumentLine):
+    """A finished piece with its files."""
+
+    content: dict[str, Any] = Field(alias="article")
+    artifacts: tuple[ArtifactRecord, ...] = ()
+
+    @property
+    def article(self) -> Article:
+        """The piece with its blocks. Unsupported when a newer service wrote it in a way that is not known here;
+        `content` has it as it came."""
+        try:
+            return Article.model_validate(self.content)
+        except ValidationError as error:
+            raise Unsupported(
+                f"document {self.id}", "is written in a way that this version does not know.", "Upgrade interleaf."
+            ) from error
+
+    def artifact(self, format: str) -> ArtifactRecord:
+        """The file of that format. Unsupported when there is none."""
+        for one in self.artifacts:
+            if one.format == format:
+                return one
+        known = ", ".join(sorted(one.format for one in self.artifacts)) or "none"
+        raise Unsupported(f"document {self.id}", f"has no file of format {format!r}.", f"There are: {known}.")
+
+
+class UploadRecord(Record):
+    """A file that was sent; a brief names it by `reference`."""
+
+    id: str
+    reference: str
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class ApiKeyRecord(Record):
+    """A key of the service, without its secret."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None = None
+    max_active_jobs: int | None = None
+    max_stored_bytes: int | None = None
+    requests_per_minute: int | None = None
+
+
+class NewApiKey(ApiKeyRecord):
+    """A key that was just made; the secret is told this once."""
+
+    secret: str = Field(repr=False)
+
+
+class Page(Record, Generic[R]):
+    """One page of a list, newest first. `last_id` given as `after` asks for the page of older ones."""
+
+    data: tuple[R, ...]
+    has_more: bool
+    first_id: str | None = None
+    last_id: str | None = None
