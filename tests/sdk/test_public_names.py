@@ -40,3 +40,12 @@ def test_help_loads_nothing_heavy() -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
     )
     assert not _modules_after(code) & set(HEAVY)
+
+
+def test_the_client_is_light() -> None:
+    """What speaks to a service needs the base install alone; and who does not speak to one does not load it."""
+    service_only = {"sqlalchemy", "celery", "redis", "alembic", "starlette"}
+    made = "from interleaf import AsyncClient, Client; Client('http://h', 'ilk_x'); AsyncClient('http://h', 'ilk_x')"
+    assert not _modules_after(made) & (set(HEAVY) | service_only)
+    assert not _modules_after("import interleaf") & {"httpx", "pydantic", "anyio", "yaml"}
+    assert "httpx" not in _modules_after("from interleaf import Brief, Composer; Composer()")

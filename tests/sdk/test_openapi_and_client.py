@@ -1,0 +1,166 @@
+"""The client against the published description: every operation has a method, says only what the operation takes, and
+reads what it answers."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from interleaf import AsyncClient, Client, service_records
+from interleaf.errors import InterleafError
+from interleaf.retrying import Retrying
+from tests.api.service import Service
+
+NO_METHOD = {
+    "getHealth": "asked by supervisors and load balancers, not by people's programs",
+    "getReadiness": "the same",
+    "getMetrics": "read by Prometheus, in its own format",
+    "getProblemKind": "a page for people who look a code up",
+}
+RECORDS = {
+    "JobView": "JobRecord",
+    "JobProgress": "JobProgress",
+    "JobUse": "JobUse",
+    "JobAsks": "JobAsks",
+    "JobResult": "JobResult",
+    "ArtifactView": "ArtifactRecord",
+    "EventView": "JobEvent",
+    "EventList": "EventList",
+    "Question": "Question",
+    "DocumentLine": "DocumentLine",
+    "DocumentView": "Document",
+    "UploadView": "UploadRecord",
+    "KeyView": "ApiKeyRecord",
+    "NewKey": "NewApiKey",
+    "Problem": "Problem",
+    "ProblemField": "FieldProblem",
+    "Page_JobView_": "Page",
+}
+JOB: dict[str, Any] = {
+    "id": "job_1",
+    "kind": "article",
+    "state": "succeeded",
+    "attempt": 1,
+    "max_attempts": 3,
+    "metadata": {},
+    "created_at": "2026-01-31T12:00:00Z",
+    "queued_at": "2026-01-31T12:00:00Z",
+    "progress": {},
+    "use": {"seconds": 0, "tokens": 0},
+    "last_event_id": 1,
+}
+
+
+@pytest.fixture
+def description(service: Service) -> dict[str, Any]:
+    told: dict[str, Any] = service.client().get("/v1/openapi.json").json()
+    return told
+
+
+def every_request() -> list[httpx.Request]:
+    """What all methods of the client send; the service answers each with a job, which only some can read."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return httpx.Response(200, json=JOB)
+
+    quotas = {"max_active_jobs": 1, "max_stored_bytes": 1, "requests_per_minute": 1}
+    at = {"limit": 1, "after": "x"}
+    once = Retrying(attempts=1, away_s=0)
+    client = Client("http://h", "ilk_x", transport=httpx.MockTransport(answer), retrying=once)
+    labels: dict[str, Any] = {"metadata": {"a": "b"}, "external_id": "e", "idempotency_key": "i"}
+    job = client.jobs.create({"instruction": "x"}, start_within_s=1, wait_s=1, **labels)
+    told = service_records.JobRecord.model_validate(JOB).created_at
+    dates = {"created_from": told, "created_before": told}
+    methods: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+        (client.jobs.list, (), {**at, "states": ["queued"], "kinds": ["article"], "metadata": {"a": "b"}, **dates}),
+        (client.jobs.list, (), {"before": "x", "external_id": "e"}),
+        (client.jobs.get, ("job_1",), {}),
+        (client.jobs.cancel, ("job_1",), {}),
+        (client.jobs.retry, ("job_1",), {"idempotency_key": "i"}),
+        (client.jobs.rerun, ("job_1", {"seed": 1}), {"idempotency_key": "i"}),
+        (client.jobs.delete, ("job_1",), {}),
+        (job.brief, (), {}),
+        (job.question, (), {}),
+        (job.respond, ("edit",), {"outline": {"title": "x"}, "pictures": {"p": None}, "request_id": "r"}),
+        (lambda: list(job.events(after=3)), (), {}),
+        (client.documents.get, ("doc_1", 2), {}),
+        (client.documents.list, (), at),
+        (client.artifacts.read, ("art_1",), {}),
+        (client.uploads.create, (b"x", "n"), {"idempotency_key": "i"}),
+        (client.uploads.get, ("upl_1",), {}),
+        (client.uploads.list, (), at),
+        (client.uploads.delete, ("upl_1",), {}),
+        (client.keys.create, ("n", ["jobs:read"]), quotas),
+        (client.keys.list, (), at),
+        (client.keys.revoke, ("key_1",), {}),
+    ]
+    for method, positional, named in methods:
+        with suppress(InterleafError):  # a job is not what it wanted; what counts is what it sent
+            method(*positional, **named)
+    return seen
+
+
+def operation_of(description: dict[str, Any], request: httpx.Request) -> dict[str, Any]:
+    for path, operations in description["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path) and request.method.lower() in operations:
+            found: dict[str, Any] = operations[request.method.lower()]
+            return found
+    raise AssertionError(f"{request.method} {request.url.path} is not in the description")
+
+
+def test_every_operation_has_a_method_or_a_reason(description: dict[str, Any]) -> None:
+    every = {one["operationId"] for operations in description["paths"].values() for one in operations.values()}
+    reached = {operation_of(description, request)["operationId"] for request in every_request()}
+    assert reached | set(NO_METHOD) == every
+    assert not reached & set(NO_METHOD)
+
+
+def test_requests_say_what_the_operations_take(description: dict[str, Any]) -> None:
+    said: set[str] = set()
+    for request in every_request():
+        operation = operation_of(description, request)
+        known = {(one["in"], one["name"].lower()) for one in operation.get("parameters", ())}
+        for name in request.url.params:
+            assert ("query", name) in known, (operation["operationId"], name)
+        for name in ("idempotency-key", "prefer", "last-event-id", "range", "if-range"):
+            if name in request.headers:
+                assert ("header", name) in known, (operation["operationId"], name)
+                said.add(name)
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        if kind:
+            assert kind in operation["requestBody"]["content"], operation["operationId"]
+        if ("header", "idempotency-key") in known:
+            assert "idempotency-key" in request.headers, operation["operationId"]
+    assert {"idempotency-key", "prefer", "last-event-id"} <= said
+
+
+@pytest.mark.parametrize(("theirs", "ours"), RECORDS.items())
+def test_records_know_every_field_that_is_told(description: dict[str, Any], theirs: str, ours: str) -> None:
+    model: type[BaseModel] = getattr(service_records, ours)
+    told = set(description["components"]["schemas"][theirs]["properties"])
+    assert {field.alias or name for name, field in model.model_fields.items()} == told
+
+
+def test_states_are_those_of_the_service(description: dict[str, Any]) -> None:
+    found = re.findall(r'"enum": (\[[^\]]*"awaiting_input"[^\]]*\])', str(description).replace("'", '"'))
+    assert found
+    for states in found:
+        assert sorted(re.findall(r'"(\w+)"', states)) == sorted(service_records.JobState.__args__)  # type: ignore[attr-defined]
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    def surface(of: Any) -> set[str]:
+        client = of("http://h", "ilk_x")
+        parts = {"": client, **{name: part for name, part in vars(client).items() if not name.startswith("_")}}
+        return {f"{place}.{name}" for place, part in parts.items() for name in dir(part) if not name.startswith("_")}
+
+    assert surface(Client) == surface(AsyncClient)
+    assert "jobs.create" in surface(Client)
