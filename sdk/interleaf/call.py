@@ -20,8 +20,9 @@ __all__ = ["Call", "Settled", "ask", "passing_error", "reads", "retry_after_s"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-# 502 and 504 come from a proxy whose service is just not there.
-PASSING: Final = frozenset({429, 502, 503, 504})
+# A proxy says so of a service that did not answer it: the request may have arrived there.
+UNANSWERED: Final = frozenset({502, 504})
+PASSING: Final = frozenset({429, 503}) | UNANSWERED
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,15 @@ def ask(call: Call[T], retrying: Retrying) -> Steps[T]:
             error = broken
             lost = lost or broken.sent
             if broken.sent and call.again == "twice":
-                raise _unknown_outcome(broken) from broken
+                raise _unknown_outcome(broken.thing) from broken
         else:
             if answer.status < 300:
                 return call.read(answer)
             error = error_of_answer(answer.status, answer.headers, answer.body)
+            if answer.status in UNANSWERED:
+                lost = True
+                if call.again == "twice":
+                    raise _unknown_outcome(error.message) from error
             if lost and call.settle is not None:
                 found = yield from call.settle(error)
                 if found is not None:
@@ -109,6 +114,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _unknown_outcome(broken: ConnectionLost) -> ServiceAway:
+def _unknown_outcome(where: str) -> ServiceAway:
     problem = "broke off before it answered; the request may have been carried out."
-    return ServiceAway(broken.thing, problem, "Look before repeating it.")
+    return ServiceAway(where, problem, "Look before repeating it.")

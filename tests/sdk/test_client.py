@@ -181,12 +181,16 @@ def test_lost_answers_to_what_can_be_done_once(service: Service, address: str, a
 
 
 def test_a_key_is_never_made_twice(service: Service, address: str) -> None:
+    """Sent again only where it cannot have arrived: no connection, or a service that says it did nothing."""
     faulty = Faulty(httpx.ConnectError("refused"), busy(), Cut(None), concerns="POST /v1/keys")
     with Client(address, service.admin, retrying=QUICK, transport=faulty) as client:
         before = len(client.keys.list().data)
         with pytest.raises(ServiceAway, match="may have been carried out"):
             client.keys.create("news", ["jobs:read"])
         assert len(client.keys.list().data) == before + 1
+        faulty.faults = [httpx.Response(504, text="the proxy waited long enough")]
+        with pytest.raises(ServiceAway, match="may have been carried out"):
+            client.keys.create("news", ["jobs:read"])
         made = client.keys.create("other", ["jobs:read"], requests_per_minute=50)
         assert made.secret not in repr(made)
         assert client.keys.revoke(made.id).revoked_at is not None
