@@ -21,7 +21,12 @@ from tests.model.teaching_material import tiny_folder
 
 VECTORS = 13  # of a picture of one tile
 SHORT = Sampling(max_new_tokens=5)
-LONG_TEXT: dict[str, Any] = {"type": "object", "properties": {"text": {"const": "tide " * 80}}, "required": ["text"]}
+LONG_TEXT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"text": {"const": "tide " * 80}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
 
 
 def opened(folder: Path) -> XComposerEngine:

@@ -123,7 +123,11 @@ def test_with_an_event_loop(service: Service) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 10**9), st.text(st.characters(exclude_characters="\r\n")), st.booleans())),
+    st.lists(
+        st.tuples(
+            st.integers(0, 10**9), st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), st.booleans()
+        )
+    ),
     st.lists(st.integers(1, 40)),
     st.sampled_from(["\n", "\r\n"]),
 )
