@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agents.context import Candidate, ChooseTask, Place
 from agents.mind import Shown
 from agents.selecting import MAX_BEFORE_CHARS, MAX_BEFORE_PICTURES, MAX_LOOKED_AT, OPTIONS, Shortlist, Window, groups
-from interleaf.schema import Paragraph, Provenance
+from interleaf.schema import Paragraph, Provenance, SourceSpan, Support
 from tests.fakes import HashingEmbedder, make_picture
 
 BLOCKS = tuple(
@@ -89,3 +89,15 @@ def test_the_same_task_ranks_alike_whatever_the_order() -> None:
     one = Shortlist(task(many), HashingEmbedder()).of(1, ())
     other = Shortlist(replace(task(many), candidates=many[::-1]), HashingEmbedder()).of(1, ())
     assert one == other
+
+
+def test_where_a_document_shows_a_picture_it_is_offered_first() -> None:
+    span = SourceSpan(source_id="s-1", start=0, end=10)
+    rests = Provenance(origin="model", supports=(Support(start=0, end=5, spans=(span,)),))
+    blocks = (BLOCKS[0].model_copy(update={"provenance": rests}), *BLOCKS[1:])
+    shown = Candidate(
+        make_picture("x.png", "zinc"), origin="document", anchor=SourceSpan(source_id="s-1", start=12, end=14)
+    )
+    many = (*(Candidate(make_picture(f"{k}.png", "Bees dance on the comb")) for k in range(30)), shown)
+    found = Shortlist(replace(task(many), blocks=blocks), HashingEmbedder()).of(1, ())
+    assert shown in found
