@@ -10,8 +10,8 @@ from langgraph.runtime import Runtime
 from agents.choose import candidates_of
 from agents.context import Context
 from agents.figure import make_figure
+from agents.notes.sentence import split_sentences
 from agents.progress import tell
-from agents.sentence import split_sentences
 from agents.state import State
 from interleaf.schema import (
     Article,

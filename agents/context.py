@@ -106,7 +106,7 @@ class SpotTask:
 class Candidate:
     """A picture that may be used. `anchor` is where a source document showed it;
     `library_scores` maps a slot to the library's score for the query of that slot. `look` is what
-    `retrieval.look.look_of` says of its pixels (120 numbers), or empty where nobody looked: pictures of
+    `retrieval.pictures.look.look_of` says of its pixels (120 numbers), or empty where nobody looked: pictures of
     one series look alike, which helps where captions are missing."""
 
     picture: Picture

@@ -18,9 +18,9 @@ from agents.context import (
     Place,
     SpotTask,
 )
-from agents.drafting import draft_section
-from agents.placement import caption_queries, choose_pictures, spot_places
-from agents.planning import plan_outline
+from agents.excerpting.drafting import draft_section
+from agents.outlining.planning import plan_outline
+from agents.placing.placement import caption_queries, choose_pictures, spot_places
 from agents.reviewing import review_draft
 from interleaf.errors import InvalidBrief, NothingToSay
 from interleaf.schema import Brief, Outline, PictureQuery, TextBlock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.sentence import detect_language
+from agents.notes.sentence import detect_language
 from interleaf.schema import Brief, SourceText
 
 __all__ = ["resolve_language"]

@@ -16,9 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from agents.allotment import allot
-from agents.answered import answered_blocks, whole_sentences
-from agents.chat_dialect import ChatDialect
 from agents.context import (
     Candidate,
     Choice,
@@ -32,18 +29,21 @@ from agents.context import (
     RunnerUp,
     SpotTask,
 )
-from agents.dialect import LETTERS, Dialect, Option, Order, Segment, Unreadable
-from agents.digest import digest
-from agents.mind import Ask, Mind, Misread, Reply, Shown
-from agents.placement import caption_queries
-from agents.quoting import Marks, marks_for
-from agents.redundancy import near_duplicates, shingles
-from agents.relevance import named_subject
+from agents.notes.sentence import split_sentences
+from agents.outlining.allotment import allot
+from agents.placing.placement import caption_queries
+from agents.prompting.answered import answered_blocks, whole_sentences
+from agents.prompting.chat_dialect import ChatDialect
+from agents.prompting.dialect import LETTERS, Dialect, Option, Order, Segment, Unreadable
+from agents.prompting.digest import digest
+from agents.prompting.mind import Ask, Mind, Misread, Reply, Shown
+from agents.prompting.quoting import Marks, marks_for
+from agents.prompting.selecting import Shortlist, Window, groups
+from agents.prompting.xcomposer_dialect import XComposerDialect
 from agents.reviewing import review_draft
-from agents.selecting import Shortlist, Window, groups
-from agents.sentence import split_sentences
-from agents.similarity import block_text
-from agents.xcomposer_dialect import XComposerDialect
+from agents.words.redundancy import near_duplicates, shingles
+from agents.words.relevance import named_subject
+from agents.words.similarity import block_text
 from interleaf.errors import InvalidBrief, WriterMisspoke
 from interleaf.schema import Brief, Outline, OutlineSection, PictureQuery, TextBlock
 from interleaf.text import clean_line, count_words, fold_space

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agents.context import Finding
-from agents.redundancy import near_duplicates, shingles
+from agents.words.redundancy import near_duplicates, shingles
 from interleaf.schema import Brief, TextBlock
 from interleaf.text import count_words, is_cjk
 

@@ -12,20 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api import (
-    artifacts,
-    documents,
-    health,
-    job_events,
-    job_input,
-    jobs,
-    metrics,
-    openapi,
-    problem_pages,
-    problems,
-    service_keys,
-    uploads,
-)
+from api import openapi, problems
 from api.door import Door
 from api.keys import Gate
 from api.known_keys import KnownKeys
@@ -35,19 +22,31 @@ from api.nudges import Nudges
 from api.rate import Rates
 from api.request_id import RequestIds
 from api.room import Room
+from api.routes import (
+    artifacts,
+    documents,
+    health,
+    job_events,
+    job_input,
+    jobs,
+    metrics,
+    problem_pages,
+    service_keys,
+    uploads,
+)
 from api.streams import Streams
 from api.threads import Threads
 from interleaf import __version__
-from workers.answered import Answered
-from workers.api_keys import ApiKeys
-from workers.artifacts import ArtifactStore
-from workers.clock import Clock, utc_now
-from workers.database import Database
-from workers.events import JobEvents
-from workers.jobs import Jobs
-from workers.pieces import Pieces
 from workers.settings import Settings
-from workers.uploads import Uploads
+from workers.store.answered import Answered
+from workers.store.api_keys import ApiKeys
+from workers.store.artifacts import ArtifactStore
+from workers.store.clock import Clock, utc_now
+from workers.store.database import Database
+from workers.store.events import JobEvents
+from workers.store.jobs import Jobs
+from workers.store.pieces import Pieces
+from workers.store.uploads import Uploads
 
 __all__ = ["create_app", "prepare"]
 

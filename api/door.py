@@ -18,15 +18,15 @@ from api.room import Room
 from api.streams import Streams
 from api.threads import Threads
 from interleaf.errors import KeyRefused, ScopeMissing
-from workers.answered import Answered
-from workers.api_keys import ApiKey, ApiKeys, KeyScope
-from workers.artifacts import ArtifactStore
-from workers.clock import Clock
-from workers.database import Database
-from workers.events import JobEvents
-from workers.jobs import Jobs
-from workers.pieces import Pieces
-from workers.uploads import Uploads
+from workers.store.answered import Answered
+from workers.store.api_keys import ApiKey, ApiKeys, KeyScope
+from workers.store.artifacts import ArtifactStore
+from workers.store.clock import Clock
+from workers.store.database import Database
+from workers.store.events import JobEvents
+from workers.store.jobs import Jobs
+from workers.store.pieces import Pieces
+from workers.store.uploads import Uploads
 
 __all__ = ["Door", "KeyAdmin", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Header, Request
 
-from workers.answered import Request as Named
-from workers.api_keys import ApiKey
+from workers.store.answered import Request as Named
+from workers.store.api_keys import ApiKey
 
 __all__ = ["IdempotencyKey", "named_request"]
 

@@ -12,7 +12,7 @@ from api.door import Door
 from api.problems import problem_answer
 from api.rate import Allowance, Rates
 from interleaf.errors import InterleafError, KeyRefused, RequestsTooMany
-from workers.api_keys import ApiKey
+from workers.store.api_keys import ApiKey
 
 __all__ = ["OPEN_PATHS", "OPEN_PREFIXES", "Gate"]
 

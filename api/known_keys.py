@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 
 from api.threads import Threads
-from workers.api_keys import ApiKey, ApiKeys
+from workers.store.api_keys import ApiKey, ApiKeys
 
 __all__ = ["KnownKeys"]
 

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from interleaf.errors import InvalidRequest
-from workers.ids import IdKind, require_id
+from workers.store.ids import IdKind, require_id
 
 __all__ = ["Page", "Position", "page_of", "positions"]
 

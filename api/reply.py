@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from workers.answered import Answer
+from workers.store.answered import Answer
 
 __all__ = ["answer_of", "etag_of", "matches", "reply", "response_of"]
 

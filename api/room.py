@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Final
 
 from interleaf.errors import QueueFull, QuotaReached
-from workers.api_keys import ApiKey
-from workers.job_transitions import JobState
-from workers.jobs import Jobs
+from workers.store.api_keys import ApiKey
+from workers.store.job_transitions import JobState
+from workers.store.jobs import Jobs
 
 __all__ = ["Room"]
 

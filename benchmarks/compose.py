@@ -33,19 +33,19 @@ import numpy as np
 from langgraph.checkpoint.sqlite import SqliteSaver
 from PIL import Image, ImageDraw
 
-from agents import unit as unit_module
 from agents.context import Context, Embedder, Vectors
+from agents.excerpting import unit as unit_module
 from agents.extractive import ExtractiveWriter
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from evals.articleset import read_articles
 from evals.composing import NoPictures, as_markdown
 from interleaf.schema import Article, Brief
 from interleaf.text import count_words
-from retrieval.embedder import TextEmbedder
+from retrieval.vectors.embedder import TextEmbedder
 from templates.press import export
 from workers.composing import Composing
-from workers.intake import Material, take_in
-from workers.run_folder import RunFolder
+from workers.run.intake import Material, take_in
+from workers.run.run_folder import RunFolder
 from workers.settings import Settings
 from workers.wiring import PictureShelf
 

@@ -26,9 +26,9 @@ import torch
 
 from benchmarks.model import THREADS, alternated, ids_of, network, say
 from benchmarks.order import LETTER, Article, machine, with_eyes, with_small_eyes
-from model.beginnings import Beginnings, PictureSpan, Tokens
-from model.picture import PreparedPicture
-from model.xcomposer_steps import EncodedPicture, PreparedPrompt, XComposerSteps
+from model.inference.beginnings import Beginnings, PictureSpan, Tokens
+from model.inference.xcomposer_steps import EncodedPicture, PreparedPrompt, XComposerSteps
+from model.prompts.picture import PreparedPicture
 
 SHARED, OWN, NEW, PROMPTS = 2_048, 64, 16, 8
 

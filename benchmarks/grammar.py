@@ -25,8 +25,8 @@ from outlines_core import Index, Vocabulary
 from outlines_core.json_schema import build_regex_from_schema
 from torch import Tensor
 
-from model.engine import Grammar
-from model.grammar import GrammarCompiler
+from model.inference.engine import Grammar
+from model.inference.grammar import GrammarCompiler
 
 try:
     import xgrammar
@@ -115,7 +115,7 @@ def cut(text: str, ids: dict[bytes, int]) -> list[int]:
 
 
 class Ours:
-    """model.grammar."""
+    """model.inference.grammar."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.compiler, self.grammar = GrammarCompiler(pieces, [END], PIECES), Grammar(json_schema=SCHEMA)

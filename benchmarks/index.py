@@ -26,10 +26,10 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import retrieval.index as index_module
+import retrieval.vectors.index as index_module
 from benchmarks.index_peers import PEERS, Peer
-from retrieval.index import VectorIndex
-from retrieval.recall import Recall, least_effort
+from retrieval.vectors.index import VectorIndex
+from retrieval.vectors.recall import Recall, least_effort
 
 D = 768
 K = 10

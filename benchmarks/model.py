@@ -28,9 +28,9 @@ import torch
 import transformers
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-from model.cache import LengthCache
-from model.config import LINEARS, XComposerConfig
-from model.xcomposer import XComposerForConditionalGeneration
+from model.network.cache import LengthCache
+from model.network.config import LINEARS, XComposerConfig
+from model.network.xcomposer import XComposerForConditionalGeneration
 
 THREADS = 2
 VOCABULARY = 92_544

@@ -33,12 +33,12 @@ import transformers
 from PIL import Image, ImageDraw
 
 from benchmarks.model import THREADS, ids_of, network, say
-from model.beginnings import Beginnings
-from model.features import FeatureCache
-from model.image_processor import XComposerImageProcessor
-from model.picture import PreparedPicture
-from model.xcomposer import XComposerForConditionalGeneration
-from model.xcomposer_steps import EncodedPicture, PreparedPrompt, XComposerSteps
+from model.inference.beginnings import Beginnings
+from model.inference.features import FeatureCache
+from model.inference.xcomposer_steps import EncodedPicture, PreparedPrompt, XComposerSteps
+from model.network.xcomposer import XComposerForConditionalGeneration
+from model.prompts.image_processor import XComposerImageProcessor
+from model.prompts.picture import PreparedPicture
 
 SECTIONS, SECTION, CAPTION, OUTLINE, INSTRUCTION, CANDIDATES, LETTER = 8, 64, 30, 32, 100, 4, 10
 LAYERS = 2

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.belonging import (
+from agents.context import Embedder
+from agents.placing.belonging import (
     BAG_SIGNS,
     Belonging,
     BelongingWeights,
@@ -19,9 +20,8 @@ from agents.belonging import (
     likely,
     signs,
 )
-from agents.context import Embedder
-from agents.looks import likeness_of_looks
-from agents.similarity import Similarity, measure, reads_language
+from agents.placing.looks import likeness_of_looks
+from agents.words.similarity import Similarity, measure, reads_language
 from evals.articleset import IllustratedArticle
 from evals.logit import fit_logistic
 from interleaf.schema import Picture

@@ -20,7 +20,7 @@ from agents.assemble import length_score, make_report
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
 from agents.graph import article_graph
-from agents.sentence import split_sentences
+from agents.notes.sentence import split_sentences
 from evals.articleset import IllustratedArticle, read_articles
 from interleaf.errors import NothingToSay, PictureMissing
 from interleaf.schema import Article, Brief, Picture, PictureFilter, PictureHit, PictureQuery, SourceText, TextBlock

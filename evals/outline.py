@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.context import Embedder
-from agents.topic import segment
+from agents.outlining.topic import segment
 from evals.articleset import read_lines
 from interleaf.errors import SourceUnreadable
 from interleaf.whole_file import write_whole

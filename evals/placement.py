@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.context import Candidate, Choice, ChooseTask, Embedder, Place, SpotTask
-from agents.placement import caption_queries, choose_pictures, spot_places
-from agents.ranker import Ranker
+from agents.placing.placement import caption_queries, choose_pictures, spot_places
+from agents.placing.ranker import Ranker
 from evals.articleset import picture_of, read_lines, text_blocks
 from interleaf.errors import SourceUnreadable
 from interleaf.schema import PictureQuery
 from interleaf.whole_file import write_whole
-from retrieval.decode import decode
-from retrieval.look import look_of
+from retrieval.pictures.decode import decode
+from retrieval.pictures.look import look_of
 
 __all__ = ["LeftOutWriter", "place", "read_looks", "run"]
 

@@ -81,7 +81,7 @@ def _placement_rows(set_dir: Path, articles: Sequence[Record], embedder: Embedde
     plain = tasks.placement_tasks(articles)
     mixed = tasks.placement_tasks(articles, distractors=1, scope="repo")
     looks = placement.read_looks(set_dir, (p["image"] for task in plain for p in task["bag"]))
-    left_out = _trained_here("ranker.json", digest)
+    left_out = _trained_here("placing/ranker.json", digest)
     shipped: placement.Eye = ExtractiveWriter(embedder)
     writers: dict[str, placement.Eye] = {}
     if left_out:
@@ -136,7 +136,7 @@ def _retrieval_rows(set_dir: Path, articles: Sequence[Record]) -> list[Row]:
 
 def _outline_rows(articles: Sequence[Record], embedder: Embedder, digest: str) -> list[Row]:
     asked = tasks.outline_tasks(articles)
-    left_out = _trained_here("topic.json", digest)
+    left_out = _trained_here("outlining/topic.json", digest)
     found: Mapping[str, Sequence[int]]
     if left_out:
         found = train_topic.left_out_boundaries(train_topic.measure_cases(articles, embedder), embedder)

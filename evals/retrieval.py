@@ -16,9 +16,9 @@ from evals.articleset import read_lines
 from interleaf.errors import SourceUnreadable
 from interleaf.schema import PictureFilter, PictureQuery
 from interleaf.whole_file import write_whole
-from retrieval.embedder import TextEmbedder
 from retrieval.library import PictureLibrary
-from retrieval.metadata import PictureMetadata
+from retrieval.pictures.metadata import PictureMetadata
+from retrieval.vectors.embedder import TextEmbedder
 
 __all__ = ["run"]
 

@@ -1,6 +1,6 @@
 """Train placement: fits the ranker's few weights on illustrated articles, and says how well they carry over.
 
-    python -m evals.train_placement SET_DIR [--out agents/ranker.json]
+    python -m evals.train_placement SET_DIR [--out agents/placing/ranker.json]
 
 SET_DIR holds `articles.jsonl` (see `evals/articleset.py`). Printed first: every source left out in turn,
 weights fitted on the others, measured on it. Then all sources are used for the model file.
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.belonging import BAG_SIGNS, COMPANY, SIGNS, Belonging
 from agents.context import Candidate, ChooseTask, Embedder, SpotTask
-from agents.evidence import FEATURES, HABITS, evidence, habits, slot_view
-from agents.placement import choose_pictures, spot_places
-from agents.ranker import FORMAT, MODEL_PATH, Ranker
-from agents.similarity import fused, measure
+from agents.placing.belonging import BAG_SIGNS, COMPANY, SIGNS, Belonging
+from agents.placing.evidence import FEATURES, HABITS, evidence, habits, slot_view
+from agents.placing.placement import choose_pictures, spot_places
+from agents.placing.ranker import FORMAT, MODEL_PATH, Ranker
+from agents.words.similarity import fused, measure
 from evals.articleset import IllustratedArticle, read_articles
 from evals.bag import Bag, fit_belonging, measure_bags
 from evals.logit import fit_logit
@@ -100,7 +100,7 @@ def left_out_rankers(
 
 
 def record_of(ranker: Ranker, trained_on: str) -> dict[str, object]:
-    """The ranker as the JSON record that `agents.ranker.read_ranker` reads."""
+    """The ranker as the JSON record that `agents.placing.ranker.read_ranker` reads."""
 
     def named(names: Sequence[str], weights: Table) -> dict[str, float]:
         return {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}

@@ -1,6 +1,6 @@
 """Train topic: fits the few weights that tell where a new topic begins, and says how well they carry over.
 
-    python -m evals.train_topic SET_DIR [--out agents/topic.json]
+    python -m evals.train_topic SET_DIR [--out agents/outlining/topic.json]
 
 SET_DIR holds `articles.jsonl` in the format of the shared evaluation data. Printed first: every source left
 out in turn, weights fitted on the others, measured on it. Then all sources are used for the model file.
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from agents.context import Embedder
-from agents.gap import MEASURES, measure_gaps
-from agents.topic import TopicModel, boundary_gaps
+from agents.outlining.gap import MEASURES, measure_gaps
+from agents.outlining.topic import TopicModel, boundary_gaps
 from evals.articleset import read_lines
 from evals.outline import TaskBlock
 from evals.scores import score_outline
@@ -107,7 +107,7 @@ def left_out_boundaries(cases: Sequence[Case], embedder: Embedder) -> dict[str, 
 
 
 def record_of(model: TopicModel, trained_on: str) -> dict[str, Any]:
-    """The model as the JSON record that `agents.topic.load_topic_model` reads."""
+    """The model as the JSON record that `agents.outlining.topic.load_topic_model` reads."""
     return {
         "trained_on": trained_on,
         "boundaries_at_20_blocks": model.boundaries_at_20_blocks,
@@ -126,7 +126,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("set_dir", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "agents" / "topic.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "agents" / "outlining" / "topic.json")
     options = parser.parse_args()
     articles = read_lines(options.set_dir / "articles.jsonl")
     embedder = make_embedder(settings())

@@ -18,18 +18,18 @@ from interleaf.errors import InvalidBrief, LibraryBusy, LibraryDamaged, PictureM
 from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
 from interleaf.text import clean_line
 from retrieval.catalog import Catalog
-from retrieval.decode import decode, open_stored
-from retrieval.ingest import Dedupe, Ingest, IngestProgress, IngestReport
-from retrieval.metadata import PictureMetadata, from_mapping
-from retrieval.offers import Offers, offered, offered_described
-from retrieval.store import PixelStore, unwritable
+from retrieval.pictures.decode import decode, open_stored
+from retrieval.pictures.ingest import Dedupe, Ingest, IngestProgress, IngestReport
+from retrieval.pictures.metadata import PictureMetadata, from_mapping
+from retrieval.pictures.offers import Offers, offered, offered_described
+from retrieval.pictures.store import PixelStore, unwritable
 from retrieval.verify import VerifyProgress, VerifyReport, verify
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from retrieval.derived import PictureEncoder, TextEncoder
     from retrieval.search import Searcher
+    from retrieval.vectors.derived import PictureEncoder, TextEncoder
 
 __all__ = ["IngestProgress", "IngestReport", "PictureLibrary", "PictureMetadata", "VerifyReport"]
 

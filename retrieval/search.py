@@ -18,10 +18,10 @@ import numpy as np
 
 from interleaf.errors import RetrievalError
 from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
-from retrieval.derived import DerivedIndexes, PictureEncoder, TextEncoder, TruthCatalog
-from retrieval.fusion import fused, kin_weights, latin_share, pixel_evidence, said, sentences, whole
-from retrieval.index import VectorIndex
-from retrieval.nearest import Numbers, Vectors
+from retrieval.vectors.derived import DerivedIndexes, PictureEncoder, TextEncoder, TruthCatalog
+from retrieval.vectors.fusion import fused, kin_weights, latin_share, pixel_evidence, said, sentences, whole
+from retrieval.vectors.index import VectorIndex
+from retrieval.vectors.nearest import Numbers, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image

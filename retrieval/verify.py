@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from interleaf.errors import IndexUnusable, LibraryDamaged
 from retrieval.catalog import Catalog
-from retrieval.snapshot import verify_snapshot
-from retrieval.store import PixelStore, unwritable
+from retrieval.pictures.store import PixelStore, unwritable
+from retrieval.vectors.snapshot import verify_snapshot
 
 __all__ = ["Problem", "VerifyProgress", "VerifyReport", "verify"]
 
@@ -106,7 +106,7 @@ def verify(
 
 def _damaged_indexes(folder: Path) -> list[tuple[Path, str]]:
     """(file, what is wrong) of every index file whose bytes do not fit their hash or checksum."""
-    from retrieval.lexical import LexicalIndex  # brings scipy, which only search needs
+    from retrieval.vectors.lexical import LexicalIndex  # brings scipy, which only search needs
 
     found: list[tuple[Path, str]] = []
     for path in sorted(folder.glob("*.index")):

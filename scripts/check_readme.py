@@ -20,6 +20,7 @@ CLAUSES = {
     "docs": "quality and speed in numbers, decisions with their reasons, the log of what did not help",
     "scripts": "the lock file and the checks of this page",
 }
+INDENT, LABEL, WIDTH = 16, 13, 120
 ORDER = (
     *("sdk/interleaf", "agents", "model", "retrieval", "templates", "workers", "api", "evals"),
     *("benchmarks", "tests", "examples", "docs", "scripts"),
@@ -35,22 +36,29 @@ def clause_of(folder: str) -> str:
     return (line[0].lower() + line[1:]).rstrip(".")
 
 
+def nouns_of(folder: str, label: str) -> list[str]:
+    """Rows with the nouns of a folder; a room's begin with its name."""
+    lines, row = [], f"{'':<{INDENT}}{label:<{LABEL if label else 0}}"
+    for noun in sorted(p.stem for p in (ROOT / folder).glob("*.py") if p.stem != "__init__"):
+        if len(row) + len(noun) > WIDTH:
+            lines.append(row.rstrip())
+            row = " " * (INDENT + (LABEL if label else 0))
+        row += noun + "  "
+    return [*lines, row.rstrip()]
+
+
 def tree() -> str:
     """The tree with a clause per folder and the nouns that it holds."""
     lines = ["```"]
     for folder in ORDER:
         if not (ROOT / folder).is_dir():
             raise SystemExit(f"README's tree names {folder}, which does not exist; mend scripts/check_readme.py")
-        lines.append(f"{folder + '/':<16}{clause_of(folder)}")
+        lines.append(f"{folder + '/':<{INDENT}}{clause_of(folder)}")
         if (ROOT / folder / "__init__.py").is_file():
-            nouns = sorted(p.stem for p in (ROOT / folder).glob("*.py") if p.stem != "__init__")
-            row = " " * 16
-            for noun in nouns:
-                if len(row) + len(noun) > 112:
-                    lines.append(row.rstrip())
-                    row = " " * 16
-                row += noun + "  "
-            lines.append(row.rstrip())
+            lines += nouns_of(folder, "")
+            rooms = sorted(p.parent.name for p in (ROOT / folder).glob("*/__init__.py"))
+            for room in rooms:
+                lines += nouns_of(f"{folder}/{room}", f"{room}/")
     return "\n".join([*lines, "```"]) + "\n"
 
 

@@ -18,15 +18,15 @@ from PIL import Image
 from torch import Tensor
 
 from interleaf.errors import ModelError, OutOfMemory, PromptInvalid, PromptTooLong, Unsupported
-from model.config import ADAPTERS_OF_TASK
-from model.decoding import Growing, decode
-from model.engine import Piece, Request, Seen
-from model.grammar import GrammarCompiler
-from model.picture import upright_rgb
-from model.prompt import Part, PicturePlace, Plumbing, chat
-from model.sampling import Chooser
-from model.streaming import Words
-from model.video import VideoComposite
+from model.inference.decoding import Growing, decode
+from model.inference.engine import Piece, Request, Seen
+from model.inference.grammar import GrammarCompiler
+from model.inference.sampling import Chooser
+from model.inference.streaming import Words
+from model.network.config import ADAPTERS_OF_TASK
+from model.prompts.picture import upright_rgb
+from model.prompts.prompt import Part, PicturePlace, Plumbing, chat
+from model.prompts.video import VideoComposite
 
 END = 256
 PICTURE_TOKENS = 16

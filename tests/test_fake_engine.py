@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interleaf.errors import ModelError, OutOfMemory
-from model.engine import Engine, Grammar, Request, Sampling, gathered
+from model.inference.engine import Engine, Grammar, Request, Sampling, gathered
 from tests.contracts.engine import EngineContract, answer, photo
 from tests.fake_engine import FakeEngine
 

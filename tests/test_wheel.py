@@ -32,7 +32,7 @@ def test_the_only_name_it_installs_is_interleaf(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"interleaf"}
     for needed in (
         "interleaf/_app/agents/graph.py",
-        "interleaf/_app/agents/ranker.json",
+        "interleaf/_app/agents/placing/ranker.json",
         "interleaf/_app/workers/wiring.py",
         "interleaf/_app/templates/press.py",
         "interleaf/cli/app.py",

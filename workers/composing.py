@@ -30,8 +30,8 @@ from interleaf.errors import (
 )
 from interleaf.schema import Article, Brief, Event, Notice
 from interleaf.whole_file import write_whole
-from workers.intake import Material, read_material, take_in
-from workers.run_folder import RunFolder
+from workers.run.intake import Material, read_material, take_in
+from workers.run.run_folder import RunFolder
 from workers.settings import Settings
 from workers.wiring import PictureShelf, open_context
 

@@ -18,10 +18,10 @@ from interleaf import __version__
 from interleaf.errors import InvalidBrief, PictureMissing, RunCanceled
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
 from retrieval.library import PictureLibrary
-from workers.intake import Material
-from workers.run_folder import RunFolder
+from workers.run.intake import Material
+from workers.run.run_folder import RunFolder
+from workers.run.shelf import make_embedder, open_library
 from workers.settings import Settings
-from workers.shelf import make_embedder, open_library
 
 __all__ = ["brief_sha256", "make_embedder", "make_writer", "open_context", "open_library"]
 
@@ -44,7 +44,7 @@ def make_writer(
     if name == "extractive":
         return ExtractiveWriter(embedder)
     from agents.model_writer import ModelWriter
-    from workers.minds import mind_of
+    from workers.run.minds import mind_of
 
     return ModelWriter(mind_of(name, settings, pixels, canceled, spent), embedder)
 

@@ -79,9 +79,9 @@ def made(home: Path) -> int:
     import sentencepiece
     import torch
 
-    from model.seeded import write_checkpoint
-    from model.shelf import ModelShelf
-    from workers.lessons import SET_FILE, read_articles, write_lessons
+    from model.weights.seeded import write_checkpoint
+    from model.weights.shelf import ModelShelf
+    from workers.teaching.lessons import SET_FILE, read_articles, write_lessons
 
     articles, pictures = read_articles(ARTICLES)
     count = write_lessons(articles, pictures, home / "lessons", orders=ORDERS, repeats=REPEATS)
@@ -99,10 +99,10 @@ def made(home: Path) -> int:
 
 def taught(home: Path, on_progress: Told = lambda stage, done, total: None) -> tuple[float, float]:
     """Teach the model its lessons; an adapter on the shelf. The losses of the first and the last step."""
-    from model.loading import load_model
-    from model.processor import XComposerProcessor
-    from model.teaching import Teaching, teach
-    from workers.lessons import SET_FILE
+    from model.prompts.processor import XComposerProcessor
+    from model.teaching.teaching import Teaching, teach
+    from model.weights.loading import load_model
+    from workers.teaching.lessons import SET_FILE
 
     folder = home / "models" / MODEL
     model, processor = load_model(folder), XComposerProcessor.from_folder(folder)
@@ -165,7 +165,7 @@ def main() -> int:
 
 
 def _size(home: Path) -> str:
-    from model.manifest import read_manifest
+    from model.weights.manifest import read_manifest
 
     return f"{read_manifest(home / 'models' / MODEL).nbytes / 4e6:.1f} million"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from interleaf import Client
 from interleaf.brief_file import read_brief
 from interleaf.schema import Approvals
-from interleaf.service_job import Job
+from interleaf.service.service_job import Job
 
 
 def show(job: Job) -> None:

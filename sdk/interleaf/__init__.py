@@ -33,17 +33,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from interleaf.async_client import AsyncClient
-    from interleaf.client import Client
     from interleaf.composer import ComposedArticle, Composer
     from interleaf.errors import InterleafError
     from interleaf.schema import Article, Brief, Event
+    from interleaf.service.async_client import AsyncClient
+    from interleaf.service.client import Client
 
 _HOMES = {
     "Article": "interleaf.schema",
-    "AsyncClient": "interleaf.async_client",
+    "AsyncClient": "interleaf.service.async_client",
     "Brief": "interleaf.schema",
-    "Client": "interleaf.client",
+    "Client": "interleaf.service.client",
     "ComposedArticle": "interleaf.composer",
     "Composer": "interleaf.composer",
     "Event": "interleaf.schema",

@@ -133,8 +133,9 @@ class Composer:
     def _stream(self, run_id: str | None, brief: Brief | None, base: Path | None, answer: Any) -> Iterator[Event]:
         approot.enter()
         from workers.composing import Composing
-        from workers.run_folder import RunFolder, new_run_id
+        from workers.run.run_folder import RunFolder
         from workers.settings import settings
+        from workers.store.ids import new_run_id
         from workers.wiring import PictureShelf
 
         chosen = settings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from agents.document import read_document
+from agents.notes.document import read_document
 from interleaf.schema import Outline, OutlineSection, SourceText
 from interleaf.text import fold_space
 

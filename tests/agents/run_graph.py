@@ -17,7 +17,7 @@ from agents.context import Candidate, Context, DraftTask
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
 from interleaf.schema import Brief, SourceText, TextBlock
 from tests.fakes import MemoryFinder, ParrotWriter, make_picture
-from workers.source_file import source_id
+from workers.run.source_file import source_id
 
 SUBJECTS = ("bees", "tides", "locks", "kites", "salt", "glass", "bells", "ferns")
 

@@ -12,20 +12,20 @@ import pytest
 from PIL import Image
 
 from agents.context import ChooseTask, DraftTask, Editor, EditTask, OutlineTask, Place, SpotTask, Writer
-from agents.dialect import Segment, Unreadable
-from agents.mind import Family
 from agents.model_writer import MAX_REPAIRS, ModelWriter
-from agents.quoting import marks_for
-from agents.xcomposer_dialect import XComposerDialect
+from agents.prompting.dialect import Segment, Unreadable
+from agents.prompting.mind import Family
+from agents.prompting.quoting import marks_for
+from agents.prompting.xcomposer_dialect import XComposerDialect
 from interleaf.errors import InvalidBrief, PromptTooLong, WriterMisspoke
 from interleaf.schema import Brief, Outline, Paragraph, Provenance, SourceText
-from model.engine import Request
+from model.inference.engine import Request
 from templates.inline import inline_html
 from tests.contracts.writer import BEES, CANDIDATES, SOURCES, WriterContract
 from tests.fake_engine import FakeEngine
 from tests.fakes import HashingEmbedder
-from workers.mind import EngineMind
-from workers.source_file import source_id
+from workers.run.mind import EngineMind
+from workers.run.source_file import source_id
 
 FAMILIES: tuple[Family, ...] = ("xcomposer", "chat")
 

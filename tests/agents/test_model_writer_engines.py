@@ -12,13 +12,13 @@ from PIL import Image
 from agents.context import Writer
 from agents.model_writer import ModelWriter
 from interleaf.schema import Brief, Outline
-from model.engine import Engine
-from model.engines import open_engine
+from model.inference.engine import Engine
+from model.inference.engines import open_engine
 from tests.contracts.writer import WriterContract
 from tests.fakes import HashingEmbedder
 from tests.model.teaching_material import tiny_folder
 from tests.model.tiny_vlms import tiny_vlm
-from workers.mind import EngineMind
+from workers.run.mind import EngineMind
 
 
 @pytest.fixture(scope="module")

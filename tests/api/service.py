@@ -17,15 +17,15 @@ from starlette.testclient import TestClient
 from api.app import create_app, prepare
 from api.limits import Limits
 from api.server import Server, listening_socket
-from workers.api_keys import ApiKeys, Quotas
-from workers.artifacts import ArtifactStore
-from workers.database import Database
-from workers.ids import new_id
-from workers.job import Claim, Job
-from workers.jobs import Jobs
-from workers.leases import Leases
 from workers.settings import Settings
-from workers.tables import ArtifactRow, DocumentRow, DocumentVersionRow
+from workers.store.api_keys import ApiKeys, Quotas
+from workers.store.artifacts import ArtifactStore
+from workers.store.database import Database
+from workers.store.ids import new_id
+from workers.store.job import Claim, Job
+from workers.store.jobs import Jobs
+from workers.store.leases import Leases
+from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
 
 BRIEF = {"instruction": "Say what the tide is.", "sources": [{"text": "The tide is the rise of the sea."}]}
 ALL = ("jobs:read", "jobs:write")

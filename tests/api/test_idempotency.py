@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 
 from tests.api.service import BRIEF, Service, problem
-from workers.answered import Answered, Request
-from workers.tables import IdempotencyRow
+from workers.store.answered import Answered, Request
+from workers.store.tables import IdempotencyRow
 
 
 def test_sent_again_it_creates_nothing_and_answers_the_same(service: Service) -> None:
@@ -126,7 +126,7 @@ def test_answers_are_forgotten_after_a_day(service: Service) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     answered = Answered(service.database, clock=lambda: now[0])
     request = Request.of(service.alice_id, "k", "POST /x", b"body")
-    from workers.answered import Answer
+    from workers.store.answered import Answer
 
     given = Answer(202, b"first", {"Location": "/x"})
     assert answered.once(request, lambda: given) == (given, False)

@@ -13,7 +13,7 @@ from api.app import prepare
 from api.keys import OPEN_PATHS, OPEN_PREFIXES
 from api.rate import Rates
 from tests.api.service import BRIEF, Service, problem
-from workers.tables import ApiKeyRow, IdempotencyRow
+from workers.store.tables import ApiKeyRow, IdempotencyRow
 
 
 def operations(service: Service) -> list[tuple[str, str]]:

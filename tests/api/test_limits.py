@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.service import Service, problem
-from workers.jobs import Jobs
+from workers.store.jobs import Jobs
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(make_service: Callable[..., Service]) -> None:

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from tests.api.service import BRIEF, Client, Service, problem
-from workers.artifacts import ArtifactStore
-from workers.database import Database
 from workers.settings import Settings
+from workers.store.artifacts import ArtifactStore
+from workers.store.database import Database
 
 
 def test_orders_uploads_and_events_on_postgresql(postgres_url: str, tmp_path: Path) -> None:

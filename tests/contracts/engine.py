@@ -1,4 +1,4 @@
-"""The contract of `model.engine.Engine`: one suite, run on every engine and on the fake.
+"""The contract of `model.inference.engine.Engine`: one suite, run on every engine and on the fake.
 
 A test class inherits `EngineContract` and gives an `engine` fixture.
 """
@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from interleaf.errors import PictureUnreadable, PromptInvalid, PromptTooLong, Unsupported
-from model.engine import Answer, Engine, Grammar, Request, Sampling, gathered
-from model.prompt import PICTURE, Turn
+from model.inference.engine import Answer, Engine, Grammar, Request, Sampling, gathered
+from model.prompts.prompt import PICTURE, Turn
 
 SHORT = Sampling(max_new_tokens=8)
 DRAWN = Sampling(max_new_tokens=12, do_sample=True, temperature=1.5, seed=5)

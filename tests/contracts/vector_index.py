@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interleaf.errors import RetrievalError
-from retrieval.nearest import NearestIndex
+from retrieval.vectors.nearest import NearestIndex
 
 D = 24
 

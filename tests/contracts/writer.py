@@ -12,7 +12,7 @@ from interleaf.errors import InterleafError
 from interleaf.schema import Brief, Outline, SourceText, TextBlock
 from interleaf.text import fold_space
 from tests.fakes import make_picture
-from workers.source_file import source_id
+from workers.run.source_file import source_id
 
 BEES = """# Bees
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.document import read_document
 from agents.extractive import ExtractiveWriter
+from agents.notes.document import read_document
 from evals.articleset import read_articles
 from evals.composing import MATERIAL_RATIO, copied_share, make_tasks, measure, render_rows, run
 from interleaf.schema import Paragraph, Provenance, SourceSpan, Support

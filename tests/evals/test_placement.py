@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agents.ranker import load_ranker
+from agents.placing.ranker import load_ranker
 from evals.articleset import read_articles
 from evals.placement import LeftOutWriter, place, read_looks, run
 from evals.train_placement import fit_ranker, left_out_rankers, measure_bags, measure_case, record_of

@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.document import read_document
 from agents.extractive import ExtractiveWriter
 from agents.model_writer import ModelWriter
+from agents.notes.document import read_document
 from examples.lessons.teach_and_compose import ADAPTER, ARTICLES, MODEL, TITLES, made, taught
 from interleaf import Composer
 from interleaf.composer import ComposedArticle
 from interleaf.schema import Brief, SourceText
 from interleaf.text import fold_space
-from model.engines import open_engine
-from model.plora import PartialLoraLinear
+from model.inference.engines import open_engine
+from model.network.plora import PartialLoraLinear
 from tests.fakes import HashingEmbedder
 from workers.composing import Composing
-from workers.mind import EngineMind
-from workers.minds import close_minds
-from workers.run_folder import RunFolder
+from workers.run.mind import EngineMind
+from workers.run.minds import close_minds
+from workers.run.run_folder import RunFolder
+from workers.run.source_file import source_id
 from workers.settings import Settings
-from workers.source_file import source_id
 from workers.wiring import PictureShelf
 
 # The model is taught within the first test's time.

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from model.xcomposer import XComposerForConditionalGeneration
+from model.network.xcomposer import XComposerForConditionalGeneration
 
 
 def seen_patches(model: XComposerForConditionalGeneration, tile: Tensor) -> Tensor:

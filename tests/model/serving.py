@@ -16,8 +16,8 @@ import uvicorn
 from PIL import Image
 
 from interleaf.errors import OutOfMemory, PromptTooLong
-from model.engine import Engine, Piece, Request
-from model.server import bound_socket, create_app
+from model.inference.engine import Engine, Piece, Request
+from model.serving.server import bound_socket, create_app
 
 
 @dataclass

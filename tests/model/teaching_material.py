@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from model.seeded import write_checkpoint
-from model.shelf import ModelShelf
+from model.weights.seeded import write_checkpoint
+from model.weights.shelf import ModelShelf
 from tests.model.small_vocabulary import PIECES, folder_with
 
 ANSWERS = {"red": "A red sail, seen at noon.", "green": "Only grass!", "blue": "Water <b> and sky; nothing else"}

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from interleaf.errors import PromptInvalid, PromptTooLong
-from model.engine import Answer, Grammar, Piece, Request, Sampling, gathered
-from model.engines import open_engine
-from model.prompt import PICTURE, Turn
-from model.xcomposer_engine import XComposerEngine
+from model.inference.engine import Answer, Grammar, Piece, Request, Sampling, gathered
+from model.inference.engines import open_engine
+from model.inference.xcomposer_engine import XComposerEngine
+from model.prompts.prompt import PICTURE, Turn
 from tests.model.serving import client_of, picture, served, user, words
 from tests.model.teaching_material import tiny_folder
 
@@ -140,8 +140,8 @@ def test_two_hundred_pictures_that_do_not_fit_are_refused_in_numbers_and_none_is
     def decoded(*_: Any) -> Any:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr("model.picture.upright_rgb", decoded)
-    monkeypatch.setattr("model.image_processor.upright_rgb", decoded, raising=False)
+    monkeypatch.setattr("model.prompts.picture.upright_rgb", decoded)
+    monkeypatch.setattr("model.prompts.image_processor.upright_rgb", decoded, raising=False)
     request = Request.ask("Which?", [path] * 200, sampling=SHORT, partition="4khd-55")
     fit = f"{engine.context_length:,} fit in all"
     said = rf"has [\d,]+ tokens, [\d,]+ of them for 200 pictures, and 5 are kept for the answer; {fit}"

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.loading import load_model
-from model.partition import Partition
-from model.picture import PreparedPicture, prepare
-from model.rotary import inverse_frequencies, rotary_base
-from model.shelf import ModelShelf
-from model.xcomposer import XComposerForConditionalGeneration
+from model.network.rotary import inverse_frequencies, rotary_base
+from model.network.xcomposer import XComposerForConditionalGeneration
+from model.prompts.partition import Partition
+from model.prompts.picture import PreparedPicture, prepare
+from model.weights.loading import load_model
+from model.weights.shelf import ModelShelf
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "eval" / "xcomposer-golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden checkpoint is not beside the repository")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.config import Family
-from model.conversion import convert
-from model.loading import load_model
-from model.seeded import write_checkpoint
-from model.xcomposer import XComposerForConditionalGeneration
+from model.network.config import Family
+from model.network.xcomposer import XComposerForConditionalGeneration
+from model.weights.conversion import convert
+from model.weights.loading import load_model
+from model.weights.seeded import write_checkpoint
 from tests.model.second_reading import picture_vectors
 from tests.model.tiny import straight_line, tiny_model
 

@@ -11,14 +11,14 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from model.config import Family
-from model.features import FeatureCache
-from model.loading import load_model
-from model.processor import XComposerProcessor
-from model.prompt import article_prompt
-from model.registration import register
-from model.seeded import write_checkpoint
-from model.shelf import ModelShelf
+from model.inference.features import FeatureCache
+from model.network.config import Family
+from model.prompts.processor import XComposerProcessor
+from model.prompts.prompt import article_prompt
+from model.weights.loading import load_model
+from model.weights.registration import register
+from model.weights.seeded import write_checkpoint
+from model.weights.shelf import ModelShelf
 from tests.model.small_vocabulary import PIECES, folder_with
 
 GREEDY: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None}

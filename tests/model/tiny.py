@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from model.config import LINEARS, XComposerConfig
-from model.xcomposer import XComposerForConditionalGeneration
+from model.network.config import LINEARS, XComposerConfig
+from model.network.xcomposer import XComposerForConditionalGeneration
 
 PICTURE = 90  # the placeholder's id in the tiny vocabulary of 97
 

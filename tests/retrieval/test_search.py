@@ -177,7 +177,7 @@ def test_a_damaged_index_is_built_again_from_the_catalog(
 
 
 def test_an_ingest_killed_while_encoding_goes_on_where_it_stopped(catalog: Catalog, tmp_path: Path) -> None:
-    import retrieval.derived as module
+    import retrieval.vectors.derived as module
 
     class Dying(NamedEmbedder):
         def encode(self, texts: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
-from interleaf.retrying import Retrying
+from interleaf.service.retrying import Retrying
 
 Fault = Callable[[httpx.Request], "httpx.Response | Cut | None"]
 QUICK = Retrying(attempts=5, within_s=10, away_s=5, first_s=0.01, most_s=0.05)

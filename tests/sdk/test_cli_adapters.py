@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from interleaf.cli.app import app
 from interleaf.errors import InterleafError, ModelBusy, ModelMissing, OutputUnwritable
-from model.adapter_record import AdapterRecord
+from model.weights.adapter_record import AdapterRecord
 
 
 def adapter(home: Path, name: str, **changes: Any) -> Path:

@@ -30,10 +30,10 @@ from interleaf.errors import (
     Unsupported,
 )
 from interleaf.text import clean
-from model.engine import Piece, Request
-from model.prompt import PicturePlace
-from model.video import VideoComposite
-from model.xcomposer_engine import XComposerEngine
+from model.inference.engine import Piece, Request
+from model.inference.xcomposer_engine import XComposerEngine
+from model.prompts.prompt import PicturePlace
+from model.prompts.video import VideoComposite
 from tests.model.test_whole import shelved
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +43,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal: a 
 import interleaf.cli.app
 from interleaf import approot
 approot.enter()
-import model.engines
-from model.engine import Piece
+import model.inference.engines
+from model.inference.engine import Piece
 
 class Slow:
     name, fingerprint, context_length = "slow", "f", 100

@@ -106,7 +106,7 @@ def test_interrupted_it_says_so(articles: Path, tmp_path: Path, monkeypatch: pyt
     def interrupted(*given: Any, **named: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workers.lessons.write_lessons", interrupted)
+    monkeypatch.setattr("workers.teaching.lessons.write_lessons", interrupted)
     said = run(articles, "--out", tmp_path / "set")
     assert said.exit_code == 130 and "begins anew" in said.stderr
 

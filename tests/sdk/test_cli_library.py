@@ -20,7 +20,7 @@ from tests.retrieval.drawing import scene, write_scene
 @pytest.fixture(autouse=True)
 def _hashing_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line is tested here, not the encoder: its weights take seconds to load."""
-    monkeypatch.setattr("workers.shelf.make_embedder", lambda settings: HashingEmbedder())
+    monkeypatch.setattr("workers.run.shelf.make_embedder", lambda settings: HashingEmbedder())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from interleaf.cli.models import app
 from interleaf.errors import CheckpointInvalid, InterleafError, ModelMissing, RequestRefused, Unsupported
-from model.seeded import write_checkpoint
+from model.weights.seeded import write_checkpoint
 from tests.model.tiny_vlms import tiny_vlm
 from workers.settings import settings
 
@@ -138,7 +138,7 @@ def test_a_hub_id_needs_the_users_word(cli: Cli, monkeypatch: pytest.MonkeyPatch
         shutil.copytree(write_checkpoint(tmp_path / "fetched", "2-7b"), folder)
         return "0" * 40
 
-    monkeypatch.setattr("model.download.fetch", fetch)
+    monkeypatch.setattr("model.weights.download.fetch", fetch)
     message = cli.refused(RequestRefused, "add", "owner/name")
     assert "--download" in message and "INTERLEAF_DOWNLOADS=true" in message and asked == []
     assert cli.json("add", "owner/name", "--download", "--name", "one")["source"]["revision"] == "0" * 40

@@ -28,11 +28,11 @@ from interleaf.errors import (
     Unsupported,
     WeightsUnusable,
 )
-from model.loss_curve import LossCurve, Step
+from model.teaching.loss_curve import LossCurve, Step
 from tests.model.teaching_material import conversation, set_file, tiny_folder
 from tests.model.tiny_vlms import tiny_vlm
-from workers.lesson_note import write_note
 from workers.settings import settings
+from workers.teaching.lesson_note import write_note
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--rank", "4", "--lr", "1e-3", "--accumulation", "1", "--device", "cpu")

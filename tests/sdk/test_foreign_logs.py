@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_nothing_is_said_while_the_model_and_the_encoder_are_imported() -> None:
     code = (
-        "import model.xcomposer, model.weight_only, logging\n"
+        "import model.network.xcomposer, model.weights.weight_only, logging\n"
         "import torchao.quantization, sentence_transformers\n"
         "logging.getLogger('torchao').error('this is an error')\n"
     )

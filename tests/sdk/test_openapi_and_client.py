@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from interleaf import AsyncClient, Client, service_records
 from interleaf.errors import InterleafError
-from interleaf.retrying import Retrying
+from interleaf.service.retrying import Retrying
 from tests.api.service import Service
 
 NO_METHOD = {

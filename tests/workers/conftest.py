@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from tests.workers.job_store import Store
-from workers.database import Database
+from workers.store.database import Database
 
 NewDatabase = Callable[[], str]
 

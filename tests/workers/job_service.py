@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from interleaf.errors import ServiceAway
-from workers.celery_app import make_app
-from workers.dispatch import Dispatcher
-from workers.ids import new_id
-from workers.job import Job
-from workers.job_store import JobStore
-from workers.redis_server import RedisServer
+from workers.queue.celery_app import make_app
+from workers.queue.dispatch import Dispatcher
+from workers.queue.redis_server import RedisServer
 from workers.settings import Settings
-from workers.tables import ApiKeyRow
+from workers.store.ids import new_id
+from workers.store.job import Job
+from workers.store.job_store import JobStore
+from workers.store.tables import ApiKeyRow
 
 PROGRAM = Path(__file__).with_name("paced_worker.py")
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from workers.clock import Clock
-from workers.database import Database
-from workers.events import JobEvent, JobEvents
-from workers.ids import new_id
-from workers.job import Claim, Job
-from workers.job_transitions import FINAL, STATES, TRANSITIONS
-from workers.jobs import Jobs
-from workers.leases import Leases
-from workers.outbox import Outbox
-from workers.reconciler import Reconciler
-from workers.tables import ApiKeyRow, JobEventRow, JobRow, Row
+from workers.store.clock import Clock
+from workers.store.database import Database
+from workers.store.events import JobEvent, JobEvents
+from workers.store.ids import new_id
+from workers.store.job import Claim, Job
+from workers.store.job_transitions import FINAL, STATES, TRANSITIONS
+from workers.store.jobs import Jobs
+from workers.store.leases import Leases
+from workers.store.outbox import Outbox
+from workers.store.reconciler import Reconciler
+from workers.store.tables import ApiKeyRow, JobEventRow, JobRow, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 30.0

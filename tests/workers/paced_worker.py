@@ -19,8 +19,8 @@ from agents.context import DraftTask, Embedder, Writer  # noqa: E402
 from agents.extractive import ExtractiveWriter  # noqa: E402
 from interleaf.schema import TextBlock  # noqa: E402
 from tests.fakes import HashingEmbedder  # noqa: E402
+from workers.queue.worker_process import main  # noqa: E402
 from workers.settings import Settings, settings  # noqa: E402
-from workers.worker_process import main  # noqa: E402
 
 HOME = settings().home
 

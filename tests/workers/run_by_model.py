@@ -14,12 +14,12 @@ from pathlib import Path
 
 from agents.model_writer import ModelWriter
 from interleaf.schema import Brief
-from model.engine import Piece, Request
+from model.inference.engine import Piece, Request
 from tests.fake_engine import FakeEngine
 from tests.fakes import HashingEmbedder
 from workers.composing import Composing
-from workers.mind import EngineMind
-from workers.run_folder import RunFolder
+from workers.run.mind import EngineMind
+from workers.run.run_folder import RunFolder
 from workers.settings import Settings
 
 HEADINGS = ("Bees", "Tides", "Locks", "Kites", "Salt", "Glass")

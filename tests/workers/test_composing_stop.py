@@ -16,15 +16,15 @@ from agents.extractive import ExtractiveWriter
 from agents.model_writer import ModelWriter
 from interleaf.errors import InvalidBrief, RunBusy, Unsupported
 from interleaf.schema import Brief, Budget, Event, Notice, TextBlock
-from model.engine import Request
+from model.inference.engine import Request
 from tests.fake_engine import FakeEngine
 from tests.fakes import HashingEmbedder
 from tests.workers.job_service import NOTES
 from workers.composing import Composing
-from workers.mind import EngineMind
-from workers.run_folder import RunFolder
+from workers.run.mind import EngineMind
+from workers.run.run_folder import RunFolder
+from workers.run.takeover import take_over
 from workers.settings import Settings
-from workers.takeover import take_over
 
 BRIEF = Brief.model_validate(
     {"instruction": "Explain the tides.", "sources": [{"text": NOTES, "name": "tides.md"}], "pictures_wanted": 0}

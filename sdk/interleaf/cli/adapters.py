@@ -10,7 +10,7 @@ import typer
 from interleaf.cli.printing import console, json_line, say, size_of
 
 if TYPE_CHECKING:
-    from model.adapter_shelf import AdapterShelf, ShelvedAdapter
+    from model.weights.adapter_shelf import AdapterShelf, ShelvedAdapter
 
 __all__ = ["app"]
 
@@ -86,7 +86,7 @@ def _shelf(home: Path | None) -> AdapterShelf:
     from interleaf import approot
 
     approot.enter()
-    from model.adapter_shelf import AdapterShelf
+    from model.weights.adapter_shelf import AdapterShelf
     from workers.settings import settings
 
     return AdapterShelf(home.absolute() / "adapters" if home else settings().adapters_dir)

@@ -16,8 +16,8 @@ from interleaf.cli.model_choice import DEVICE, MODELS, model_folder
 from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 if TYPE_CHECKING:
-    from model.conversation import Conversation
-    from model.engine import Engine, Seen
+    from model.inference.conversation import Conversation
+    from model.inference.engine import Engine, Seen
 
 __all__ = ["EPILOG", "chat"]
 
@@ -55,8 +55,8 @@ def chat(
 ) -> None:
     """Talk with a model about pictures and videos, over several turns."""
     folder = model_folder(model, models)
-    from model.conversation import Conversation
-    from model.engine import Sampling
+    from model.inference.conversation import Conversation
+    from model.inference.engine import Sampling
 
     shown = [*(_picture(path) for path in image), *(_video(path) for path in video)]
     sampling = Sampling(max_new_tokens=max_tokens, do_sample=temperature > 0, temperature=temperature or 1.0, seed=seed)
@@ -194,7 +194,7 @@ def _paths(command: str, rest: str) -> list[Path]:
 
 def _picture(path: Path) -> Seen:
     """A picture whose head can be read. PictureUnreadable."""
-    from model.picture import size_px
+    from model.prompts.picture import size_px
 
     size_px(path, path.name)
     return path
@@ -202,7 +202,7 @@ def _picture(path: Path) -> Seen:
 
 def _video(path: Path) -> Seen:
     """The frames of a video. PictureUnreadable, Unsupported."""
-    from model.video import watch
+    from model.prompts.video import watch
 
     return watch(path, name=path.name)
 

@@ -8,7 +8,7 @@ from interleaf.cli.picture_table import ID_CHARS
 from interleaf.cli.printing import say, say_some
 
 if TYPE_CHECKING:
-    from workers.shelf import IngestReport
+    from workers.run.shelf import IngestReport
 
 __all__ = ["report_record", "tell_report"]
 

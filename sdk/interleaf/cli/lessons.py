@@ -12,7 +12,7 @@ from interleaf.cli.printing import json_line, say
 from interleaf.cli.progress_bar import stage_bar
 
 if TYPE_CHECKING:
-    from workers.lessons import TaughtArticle
+    from workers.teaching.lessons import TaughtArticle
 
 __all__ = ["EPILOG", "lessons"]
 
@@ -79,8 +79,8 @@ def lessons(
     from interleaf import approot
 
     approot.enter()
-    from workers.lesson_note import write_note
-    from workers.lessons import DEFAULT_INSTRUCTION, SET_FILE, read_articles, write_lessons
+    from workers.teaching.lesson_note import write_note
+    from workers.teaching.lessons import DEFAULT_INSTRUCTION, SET_FILE, read_articles, write_lessons
 
     _refuse_no_folder(articles)
     _refuse_blank(instruction)

@@ -18,7 +18,7 @@ from interleaf.cli.progress_bar import stage_bar
 
 if TYPE_CHECKING:
     from interleaf.schema import PictureFilter
-    from workers.shelf import PictureLibrary
+    from workers.run.shelf import PictureLibrary
 
 __all__ = ["app"]
 
@@ -251,8 +251,8 @@ def _opened(folder: Path | None, create: bool = False) -> Iterator[PictureLibrar
     from interleaf import approot
 
     approot.enter()
+    from workers.run.shelf import open_library
     from workers.settings import settings
-    from workers.shelf import open_library
 
     with open_library(settings(), folder.absolute() if folder else None, create=create) as library:
         yield library

@@ -28,8 +28,8 @@ def model_folder(model: str, models: Path | None) -> Path:
     from interleaf.errors import ModelMissing
 
     approot.enter()
-    from model.manifest import MANIFEST
-    from model.shelf import ModelShelf
+    from model.weights.manifest import MANIFEST
+    from model.weights.shelf import ModelShelf
     from workers.settings import settings
 
     try:

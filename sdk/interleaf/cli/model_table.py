@@ -9,8 +9,8 @@ from interleaf.cli.printing import console, say, size_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.manifest import Manifest
-    from model.shelf import ShelvedModel
+    from model.weights.manifest import Manifest
+    from model.weights.shelf import ShelvedModel
 
 __all__ = ["described", "model_record", "model_table"]
 

@@ -15,7 +15,7 @@ from interleaf.cli.printing import json_line, say, say_some, size_of
 from interleaf.cli.progress_bar import Sum, progress_bar
 
 if TYPE_CHECKING:
-    from model.shelf import ModelShelf
+    from model.weights.shelf import ModelShelf
 
 __all__ = ["app"]
 
@@ -183,8 +183,8 @@ def convert(
     """Convert a checkpoint into a folder of your own; `add` does the same into the folder of models."""
     with progress_bar(quiet) as show:
         _enter()
-        from model.conversion import convert as make
-        from model.shelf import ShelvedModel
+        from model.weights.conversion import convert as make
+        from model.weights.shelf import ShelvedModel
 
         made = make(
             source, target, merge=merge.value, dtype=torch_dtype(dtype.value), replace=replace, on_progress=show
@@ -228,7 +228,7 @@ def _enter() -> None:
 def _shelf(folder: Path | None) -> tuple[ModelShelf, bool]:
     """The folder of models, and whether the settings allow downloads."""
     _enter()
-    from model.shelf import ModelShelf
+    from model.weights.shelf import ModelShelf
     from workers.settings import settings
 
     return ModelShelf(folder.absolute() if folder else settings().models_dir), settings().downloads

@@ -14,8 +14,8 @@ import typer
 from interleaf.cli.model_choice import device_of
 
 if TYPE_CHECKING:
-    from model.engine import Engine
-    from model.weight_only import WeightBits
+    from model.inference.engine import Engine
+    from model.weights.weight_only import WeightBits
 
 __all__ = ["WeightsOption", "opened_engine"]
 
@@ -36,7 +36,7 @@ def opened_engine(folder: Path, weights: WeightsOption, device: str | None) -> I
     placed = device_of(device)
     if sys.stderr.isatty():
         typer.echo(f"loading {folder.name} …", err=True)
-    from model.engines import open_engine
+    from model.inference.engines import open_engine
 
     hush_progress()
     bits: dict[WeightsOption, WeightBits] = {WeightsOption.int8: "int8", WeightsOption.int4: "int4"}

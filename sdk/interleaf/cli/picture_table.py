@@ -8,7 +8,7 @@ from interleaf.cli.printing import console, say
 
 if TYPE_CHECKING:
     from interleaf.schema import Picture
-    from workers.shelf import PictureLibrary
+    from workers.run.shelf import PictureLibrary
 
 __all__ = ["ID_CHARS", "picture_record", "picture_table"]
 

@@ -23,7 +23,7 @@ def runs(
     from interleaf import approot
 
     approot.enter()
-    from workers.run_folder import list_runs
+    from workers.run.run_folder import list_runs
     from workers.settings import settings
 
     rows = list_runs((home.absolute() / "runs") if home else settings().runs_dir)

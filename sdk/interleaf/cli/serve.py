@@ -44,7 +44,7 @@ def serve(
     """Answer OpenAI-compatible clients: chat, streaming, pictures, JSON schemas. One model, this machine."""
     folder = model_folder(model, models)
     key = _key(api_key_file)
-    from model import server
+    from model.serving import server
 
     with (
         server.bound_socket(host, port, has_key=key is not None) as listening,

@@ -14,7 +14,7 @@ from interleaf.cli.printing import json_line, say, say_some
 from interleaf.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from model.teaching import Taught
+    from model.teaching.teaching import Taught
 
 __all__ = ["EPILOG", "tune"]
 
@@ -96,16 +96,16 @@ def tune(
     from interleaf import approot
 
     approot.enter()
-    from model.teaching_set import read_teaching_set
+    from model.teaching.teaching_set import read_teaching_set
 
     target = _target(name, out)
     read_teaching_set(data)  # refused before a model of many gigabytes is loaded
     folder = model_folder(model, models)
     family, placed = _family(folder), device_of(device)
     from interleaf.foreign_logs import hush_progress
-    from model.loading import load_model
-    from model.processor import XComposerProcessor
-    from model.teaching import Teaching, teach
+    from model.prompts.processor import XComposerProcessor
+    from model.teaching.teaching import Teaching, teach
+    from model.weights.loading import load_model
 
     settings = Teaching(
         rank=rank,
@@ -148,7 +148,7 @@ def tune(
 def _target(name: str | None, out: Path | None) -> Path:
     """The adapter's folder: of that name in the data folder, or the one given."""
     from interleaf.errors import InvalidBrief
-    from model.adapter_shelf import AdapterShelf
+    from model.weights.adapter_shelf import AdapterShelf
     from workers.settings import settings
 
     if (name is None) == (out is None):
@@ -165,8 +165,8 @@ def _target(name: str | None, out: Path | None) -> Path:
 def _family(folder: Path) -> str:
     """The family of a model that can be taught. Unsupported for one of another, WeightsUnusable for none."""
     from interleaf.errors import Unsupported
-    from model.foreign_folder import foreign_model
-    from model.manifest import read_manifest
+    from model.weights.foreign_folder import foreign_model
+    from model.weights.manifest import read_manifest
 
     if (other := foreign_model(folder)) is not None:
         problem = f"is a {other.model_type}: only InternLM-XComposers are taught here."
@@ -176,8 +176,8 @@ def _family(folder: Path) -> str:
 
 def _partition(option: str | None, data: Path, family: str) -> str | None:
     """The budget of tiles: as was said, or as a writer will look at the pictures of such a set."""
-    from workers.lesson_note import is_glanced
-    from workers.minds import glance_of
+    from workers.run.minds import glance_of
+    from workers.teaching.lesson_note import is_glanced
 
     if option is None and is_glanced(data):
         return glance_of(family)
@@ -185,7 +185,7 @@ def _partition(option: str | None, data: Path, family: str) -> str | None:
 
 
 def _record(taught: Taught) -> dict[str, Any]:
-    from model.loss_curve import CURVE_LINES, CURVE_PICTURE
+    from model.teaching.loss_curve import CURVE_LINES, CURVE_PICTURE
 
     return {
         "adapter": str(taught.folder),
@@ -199,7 +199,7 @@ def _record(taught: Taught) -> dict[str, Any]:
 
 
 def _tell(taught: Taught) -> None:
-    from model.loss_curve import CURVE_PICTURE
+    from model.teaching.loss_curve import CURVE_PICTURE
 
     say_some(taught.skipped, "yellow", before="left out: ")
     first, last = taught.losses

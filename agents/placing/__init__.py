@@ -1,0 +1,1 @@
+"""Which picture stands where: evidence, scores and one assignment over all."""

@@ -1,0 +1,1 @@
+"""How a language model is asked, in the dialect of its family, and how its answers are read."""

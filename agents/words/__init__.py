@@ -1,0 +1,1 @@
+"""What words are worth: likeness, relevance, redundancy, and what a pronoun stands for."""

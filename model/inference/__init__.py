@@ -1,0 +1,1 @@
+"""The engine: prefill, decode, sampling, grammars, beginnings that are kept."""

@@ -1,0 +1,1 @@
+"""The network itself: decoder, picture tower, low-rank paths, cache."""

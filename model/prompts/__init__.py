@@ -1,0 +1,1 @@
+"""What a model is shown: words, pictures and videos become tokens and tiles."""

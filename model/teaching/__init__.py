@@ -1,0 +1,1 @@
+"""Teaching by low-rank adapters: lessons, steps, state, loss."""

@@ -1,0 +1,1 @@
+"""Where weights come from: published checkpoints, conversion, the shelf, the loading."""

@@ -1,0 +1,1 @@
+"""What is taken in: files are sniffed, decoded, described, stored."""

@@ -1,0 +1,1 @@
+"""Nearest neighbours and words: encoders, indexes, fusion of their scores."""

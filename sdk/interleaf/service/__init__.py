@@ -1,0 +1,1 @@
+"""The client of the service: orders, events, files, sent again where that is safe."""

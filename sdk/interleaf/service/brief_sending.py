@@ -1,0 +1,94 @@
+"""Brief sending: the files that a brief names on this machine go to the service, and the brief names them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from interleaf.errors import InvalidBrief, SourceUnreadable
+from interleaf.schema import Brief, GivenPicture, Source
+from interleaf.service.call import ask
+from interleaf.service.calls import Calls
+from interleaf.service.picture_archive import pack_folder
+from interleaf.service.steps import Do, SentFile, Steps
+
+__all__ = ["send_files"]
+
+REFERENCE: Final = "upload:"
+NOTES: Final = frozenset((".md", ".markdown", ".mdown", ".mkd", ".txt", ".text"))
+
+
+def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
+    """The brief with `upload:ID` in place of each path, which starts from `base`. A folder of notes becomes its notes,
+    a folder of pictures one archive. Pictures that a note shows from beside it do not come along.
+
+    SourceUnreadable, PictureUnreadable, InvalidBrief for what is not there; what the service refuses of a file.
+    """
+    sent: dict[Path, str] = {}
+
+    def send(path: Path) -> Steps[str]:
+        if path not in sent:
+            upload = yield from ask(calls.create_upload(SentFile(path.name, path)), calls.retrying)
+            sent[path] = upload.reference
+        return sent[path]
+
+    sources: list[Source] = []
+    for source in brief.sources:
+        if source.path is None or source.path.startswith(REFERENCE):
+            sources.append(source)
+            continue
+        for path in (yield Do(partial(_notes, base, source))):
+            reference = yield from send(path)
+            sources.append(source.model_copy(update={"path": reference, "name": source.name or path.name}))
+    pictures: list[GivenPicture] = []
+    for number, given in enumerate(brief.pictures):
+        if given.path.startswith(REFERENCE):
+            pictures.append(given)
+            continue
+        path = _resolved(base, given.path)
+        if path.is_file():
+            references = [(yield from send(path))]
+        elif path.is_dir():
+            packed, archives = yield Do(partial(pack_folder, path))
+            references = []
+            if packed is not None:
+                try:
+                    file = SentFile(f"{path.name or 'pictures'}.zip", packed)
+                    upload = yield from ask(calls.create_upload(file), calls.retrying)
+                    references.append(upload.reference)
+                finally:
+                    packed.unlink(missing_ok=True)
+            for archive in archives:
+                references.append((yield from send(archive)))
+        else:
+            raise InvalidBrief(
+                f"pictures[{number}].path", f"{given.path} does not exist.", "It starts from the brief's own folder."
+            )
+        pictures += [given.model_copy(update={"path": reference}) for reference in references]
+    return brief.model_copy(update={"sources": tuple(sources), "pictures": tuple(pictures)})
+
+
+def _resolved(base: Path, path: str) -> Path:
+    return (base / Path(path).expanduser()).absolute()
+
+
+def _notes(base: Path, source: Source) -> list[Path]:
+    """The notes at a path: itself, or those below a folder, in name order."""
+    assert source.path is not None
+    path = _resolved(base, source.path)
+    if path.is_dir():
+        return sorted(_below(path.resolve()), key=lambda p: [part.casefold() for part in p.parts])
+    if not path.is_file():
+        raise SourceUnreadable(source.path, "does not exist.", "Check the path; it starts from the brief's own folder.")
+    return [path]
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for path in root.rglob("*"):
+        inner = path.relative_to(root).parts
+        if path.suffix.lower() not in NOTES or any(part.startswith((".", "__")) for part in inner):
+            continue
+        if path.is_file() and path.resolve().is_relative_to(root):
+            yield path

@@ -1,0 +1,297 @@
+"""Client: the service spoken to with blocking calls. What each method does is written once, in steps; this file and
+async_client.py only drive them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interleaf import job_steps
+from interleaf.service.call import ask
+from interleaf.service.calls import Calls
+from interleaf.service.download import MemoryTarget, PartFile, download
+from interleaf.service.job_steps import GivenBrief, all_pages
+from interleaf.service.retrying import Retrying
+from interleaf.service.service_address import ServiceAddress
+from interleaf.service.service_job import Job
+from interleaf.service.service_records import (
+    ApiKeyRecord,
+    ArtifactRecord,
+    Document,
+    DocumentLine,
+    JobRecord,
+    JobState,
+    NewApiKey,
+    Page,
+    UploadRecord,
+)
+from interleaf.service.steps import SentFile
+from interleaf.service.wire import Wire
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Client"]
+
+
+class Client:
+    """The service at an address, with a key.
+
+    with Client("http://127.0.0.1:8000", key) as client:
+        document = client.compose("brief.yaml")
+        client.artifacts.download(document.artifact("html"), "out.html")
+
+    `server` and `key` default to INTERLEAF_SERVER and INTERLEAF_API_KEY (SettingInvalid when there is none).
+    `timeout_s`: how long one request may make no headway. `transport`: another one of httpx's, for proxies of one's own
+    and for tests. Errors are those of `interleaf.errors`, by their code as in process, with `request_id`; no
+    connection is ServiceAway. What creates has an Idempotency-Key, so that sending it again (429, 503, a lost
+    connection; see Retrying) never does it twice.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        retrying: Retrying | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._calls = Calls(retrying or Retrying())
+        self._wire = Wire(ServiceAddress.found(server, key), timeout_s, transport)
+        self.jobs = Jobs(self._wire, self._calls)
+        self.documents = Documents(self._wire, self._calls)
+        self.artifacts = Artifacts(self._wire, self._calls)
+        self.uploads = Uploads(self._wire, self._calls)
+        self.keys = Keys(self._wire, self._calls)
+
+    def compose(
+        self,
+        brief: GivenBrief,
+        *,
+        base: Path | None = None,
+        timeout_s: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        external_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Document:
+        """Order a piece, wait for it, and return it. Files that the brief names by path are sent along; relative paths
+        start from `base` (else from the brief's file, or the current folder).
+
+        NeedsInput (its `run_id` is the job's id) when the brief asks for approvals: answer with
+        `client.jobs.get(id).respond(…)`. JobActive when `timeout_s` is over; the job goes on. Otherwise what composing
+        in this process raises.
+        """
+        steps = job_steps.compose(
+            self._calls,
+            brief,
+            base,
+            timeout_s,
+            metadata=metadata,
+            external_id=external_id,
+            idempotency_key=idempotency_key,
+        )
+        return self._wire.run(steps)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._wire.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self._wire.address.url}>"
+
+
+class _Part:
+    def __init__(self, wire: Wire, calls: Calls) -> None:
+        self._wire = wire
+        self._calls = calls
+        self._retrying = calls.retrying
+
+
+class Jobs(_Part):
+    """Orders."""
+
+    def create(
+        self,
+        brief: GivenBrief,
+        *,
+        base: Path | None = None,
+        metadata: Mapping[str, str] | None = None,
+        external_id: str | None = None,
+        start_within_s: int | None = None,
+        wait_s: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Order a piece; local files are sent as by `compose`. `wait_s` (up to 60): give it that long to end. A job
+        that has not begun after `start_within_s` expires. `metadata` and `external_id`: the caller's names for it."""
+        steps = job_steps.create(
+            self._calls,
+            brief,
+            base,
+            metadata=metadata,
+            external_id=external_id,
+            start_within_s=start_within_s,
+            wait_s=wait_s,
+            idempotency_key=idempotency_key,
+        )
+        return Job(self._wire, self._calls, self._wire.run(steps))
+
+    def get(self, job_id: str) -> Job:
+        """The job with that id. JobUnknown."""
+        return Job(self._wire, self._calls, self._wire.run(ask(self._calls.get_job(job_id), self._retrying)))
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        states: Sequence[JobState] = (),
+        kinds: Sequence[str] = (),
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        external_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Page[JobRecord]:
+        """One page of jobs, newest first. The dates need a time zone."""
+        call = self._calls.list_jobs(
+            limit=limit,
+            after=after,
+            before=before,
+            states=states,
+            kinds=kinds,
+            created_from=created_from,
+            created_before=created_before,
+            external_id=external_id,
+            metadata=metadata,
+        )
+        return self._wire.run(ask(call, self._retrying))
+
+    def each(self, **filters: Any) -> Iterator[Job]:
+        """Every job that `list` with these filters would show, page after page."""
+
+        def page(after: str | None) -> Any:
+            return self._calls.list_jobs(**(filters | {"after": after or filters.get("after")}))
+
+        for record in self._wire.each(all_pages(self._calls, page)):
+            yield Job(self._wire, self._calls, record)
+
+    def cancel(self, job_id: str) -> Job:
+        """See `Job.cancel`."""
+        return Job(self._wire, self._calls, self._wire.run(ask(self._calls.cancel_job(job_id), self._retrying)))
+
+    def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        """See `Job.retry`."""
+        call = self._calls.retry_job(job_id, idempotency_key=idempotency_key)
+        return Job(self._wire, self._calls, self._wire.run(ask(call, self._retrying)))
+
+    def rerun(
+        self, job_id: str, overrides: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Job:
+        """See `Job.rerun`."""
+        call = self._calls.rerun_job(job_id, overrides, idempotency_key=idempotency_key)
+        return Job(self._wire, self._calls, self._wire.run(ask(call, self._retrying)))
+
+    def delete(self, job_id: str) -> None:
+        """See `Job.delete`."""
+        self._wire.run(ask(self._calls.delete_job(job_id), self._retrying))
+
+
+class Documents(_Part):
+    """Finished pieces."""
+
+    def get(self, document_id: str, version: int | None = None) -> Document:
+        """The newest version with its files, or an earlier one. ObjectUnknown."""
+        return self._wire.run(ask(self._calls.get_document(document_id, version), self._retrying))
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Page[DocumentLine]:
+        """One page, newest first."""
+        return self._wire.run(ask(self._calls.list_documents(limit=limit, after=after), self._retrying))
+
+
+class Artifacts(_Part):
+    """Files that jobs made. Their bytes are held against the hash that the service tells."""
+
+    def download(self, artifact: ArtifactRecord | str, path: str | Path) -> Path:
+        """Write the file (a record, or its id) to `path`, whole or not at all; goes on by itself where a connection
+        breaks. ServiceError when the bytes are not those that the service says; OutputUnwritable."""
+        artifact_id, sha256 = _named(artifact)
+        target = Path(path)
+        self._wire.run(download(self._calls, artifact_id, PartFile(target), sha256))
+        return target
+
+    def read(self, artifact: ArtifactRecord | str) -> bytes:
+        """The file's bytes, in memory."""
+        artifact_id, sha256 = _named(artifact)
+        target = MemoryTarget()
+        self._wire.run(download(self._calls, artifact_id, target, sha256))
+        return bytes(target.content)
+
+
+class Uploads(_Part):
+    """Files that were sent. A brief names one by its `reference`."""
+
+    def create(
+        self, content: str | Path | bytes, name: str | None = None, *, idempotency_key: str | None = None
+    ) -> UploadRecord:
+        """Send a file: a path, or bytes with a name. MediaUnsupported when no brief can use it; FileOverLimit."""
+        if isinstance(content, bytes):
+            file = SentFile(name or "file", content)
+        else:
+            file = SentFile(name or Path(content).name, Path(content))
+        return self._wire.run(ask(self._calls.create_upload(file, idempotency_key=idempotency_key), self._retrying))
+
+    def get(self, upload_id: str) -> UploadRecord:
+        """What is known of it. ObjectUnknown."""
+        return self._wire.run(ask(self._calls.get_upload(upload_id), self._retrying))
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Page[UploadRecord]:
+        """One page of those that have not expired, newest first."""
+        return self._wire.run(ask(self._calls.list_uploads(limit=limit, after=after), self._retrying))
+
+    def delete(self, upload_id: str) -> None:
+        """Remove it. A job that has not read it yet will fail."""
+        self._wire.run(ask(self._calls.delete_upload(upload_id), self._retrying))
+
+
+class Keys(_Part):
+    """Keys of the service; for a key with the scope admin."""
+
+    def create(
+        self,
+        name: str,
+        scopes: Iterable[str],
+        *,
+        max_active_jobs: int | None = None,
+        max_stored_bytes: int | None = None,
+        requests_per_minute: int | None = None,
+    ) -> NewApiKey:
+        """Make a key. It is never made twice: when the answer is lost, ServiceAway says to look whether it is there."""
+        call = self._calls.create_key(
+            name,
+            scopes,
+            max_active_jobs=max_active_jobs,
+            max_stored_bytes=max_stored_bytes,
+            requests_per_minute=requests_per_minute,
+        )
+        return self._wire.run(ask(call, self._retrying))
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Page[ApiKeyRecord]:
+        """One page, newest first, revoked ones too."""
+        return self._wire.run(ask(self._calls.list_keys(limit=limit, after=after), self._retrying))
+
+    def revoke(self, key_id: str) -> ApiKeyRecord:
+        """At once and for ever."""
+        return self._wire.run(ask(self._calls.revoke_key(key_id), self._retrying))
+
+
+def _named(artifact: ArtifactRecord | str) -> tuple[str, str | None]:
+    return (artifact, None) if isinstance(artifact, str) else (artifact.id, artifact.sha256)

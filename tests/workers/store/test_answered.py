@@ -1,0 +1,69 @@
+"""Answered on both databases: one of many answers, the others repeat it; a failure leaves nothing, work and answer
+stand or fall together."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+import pytest
+
+from interleaf.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress
+from tests.workers.job_store import BRIEF, Store
+from workers.store.answered import Answer, Answered, Request
+
+
+def test_many_at_once_do_it_once(store: Store) -> None:
+    answered = Answered(store.database, clock=store.clock)
+    request = Request.of(store.owner, "k", "POST /x", b"body")
+    numbers, got = count(), []
+
+    def answer() -> Answer:
+        store.create()
+        return Answer(202, str(next(numbers)).encode(), {"Location": "/x"})
+
+    threads = [threading.Thread(target=lambda: got.append(answered.once(request, answer))) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [given.body for given, _ in got] == [b"0"] * 10
+    assert sorted(replayed for _, replayed in got) == [False] + [True] * 9
+    assert len(store.jobs.list(store.owner).jobs) == 1
+
+
+def test_a_failure_leaves_neither_work_nor_answer(store: Store) -> None:
+    answered = Answered(store.database, clock=store.clock)
+    request = Request.of(store.owner, "k", "POST /x", b"")
+
+    def fail() -> Answer:
+        store.jobs.create(store.owner, "article", BRIEF)
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError):
+        answered.once(request, fail)
+    assert store.jobs.list(store.owner).jobs == ()
+    assert answered.once(request, lambda: Answer(201, b"", {})) == (Answer(201, b"", {}), False)
+
+
+def test_work_that_takes_long_is_begun_kept_or_abandoned(store: Store) -> None:
+    answered = Answered(store.database, clock=store.clock)
+    request = Request.of(store.owner, "k", "POST /x", b"")
+    assert answered.begin(request) is None
+    with pytest.raises(RequestInProgress):
+        answered.begin(request)
+    answered.abandon(request)
+    assert answered.begin(request) is None
+    answered.keep(request, Answer(201, b"x", {"A": "b"}))
+    answered.abandon(request)  # too late: it was done
+    assert answered.begin(request) == Answer(201, b"x", {"A": "b"})
+    with pytest.raises(IdempotencyMismatch):
+        answered.begin(Request.of(store.owner, "k", "POST /x", b"other"))
+    with pytest.raises(IdempotencyMismatch):
+        answered.begin(Request.of(store.owner, "k", "POST /x?" + "y" * 5_000, b""))
+
+
+def test_what_is_no_name_is_refused(store: Store) -> None:
+    for name in ("", "a b", "\n", "é", "\0", "x" * 256):
+        with pytest.raises(InvalidRequest):
+            Request.of(store.owner, name, "POST /x", b"")

@@ -1,0 +1,98 @@
+"""Dispatch: sends the messages; what cannot be sent now stays in the outbox and is sent later."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from interleaf.errors import ServiceAway
+from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, RENDER, RENDER_TASK
+from workers.store.job import Claim, Job
+from workers.store.job_store import JobStore
+
+__all__ = ["Dispatcher"]
+
+log = logging.getLogger(__name__)
+
+_EPOCH_KEY: Final = "interleaf.epoch"
+_ROUND: Final = 100
+_MAX_ROUNDS: Final = 100
+
+
+class Dispatcher:
+    """Sends messages for jobs. Every method may raise ServiceAway: the broker (or the database) is away."""
+
+    def __init__(self, app: Celery, store: JobStore) -> None:
+        self._app = app
+        self._store = store
+        self._epoch: str | None = None
+
+    def deliver(self, job_id: str) -> bool:
+        """Send the message of a job that was just created or answered; whether it needed one. ServiceAway: the job
+        is accepted all the same, and the next round sends it. Not inside a transaction."""
+        return self._store.outbox.deliver(self._send_job, job_id=job_id) == 1
+
+    def send_waiting(self) -> int:
+        """Send for every job that needs a message; how many. Those whose messages the broker lost are among them."""
+        self._notice_loss()
+        self._notice_taken()
+        sent = 0
+        for _ in range(_MAX_ROUNDS):
+            now = self._store.outbox.deliver(self._send_job, _ROUND)
+            sent += now
+            if now < _ROUND:
+                break
+        return sent
+
+    def send_render(self, claim: Claim, format: str) -> None:
+        """Send for one format of a finished piece."""
+        with _translated():
+            self._app.send_task(
+                RENDER_TASK, args=[claim.job_id, claim.attempt, claim.worker, format], queue=RENDER, retry=False
+            )
+
+    def epoch(self) -> str:
+        """Names the broker's memory: another one than before means that it lost what it held."""
+        with _translated(), self._app.connection_or_acquire() as connection:
+            client = connection.default_channel.client
+            client.set(_EPOCH_KEY, secrets.token_hex(8), nx=True)
+            return bytes(client.get(_EPOCH_KEY) or b"").decode()
+
+    def is_empty(self, queue: str) -> bool:
+        """Whether no message waits in that queue."""
+        with _translated(), self._app.connection_or_acquire() as connection:
+            return not connection.default_channel.client.llen(queue)
+
+    def _send_job(self, job: Job) -> None:
+        with _translated():
+            self._app.send_task(COMPOSE_TASK, args=[job.id], queue=COMPOSE, retry=False)
+
+    def _notice_loss(self) -> None:
+        epoch = self.epoch()
+        if self._epoch is not None and epoch != self._epoch:
+            count = self._store.outbox.forget_sent(self._store.clock())
+            log.warning("the broker lost its messages; %d jobs get another", count)
+        self._epoch = epoch
+
+    def _notice_taken(self) -> None:
+        """A message that Redis hands to a worker in the moment of its death is gone. So where no message waits, a job
+        that has waited for longer than a lease needs another; while messages wait, more would only make them more."""
+        store = self._store
+        if self.is_empty(COMPOSE):
+            store.outbox.forget_sent(store.clock() - timedelta(seconds=store.settings.lease_s))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (KombuError, redis.RedisError, OSError) as error:
+        raise ServiceAway("queue", f"cannot be reached now ({error}).", "Jobs are sent when it is back.") from error

@@ -1,0 +1,248 @@
+"""Job run: one claimed job from its claim to the moment that this worker lets go of it, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from agents.context import Writer
+from interleaf.errors import (
+    BudgetSpent,
+    CompositionFailed,
+    InterleafError,
+    LeaseLost,
+    OutputUnwritable,
+    RunBusy,
+    RunCanceled,
+    ServiceAway,
+)
+from interleaf.schema import Article, Brief, Event, Notice
+from workers.composing import Composing
+from workers.queue.dispatch import Dispatcher
+from workers.queue.lease_keeper import LeaseKeeper
+from workers.queue.render_order import RenderOrder
+from workers.queue.rendering import store_file, wanted_formats
+from workers.queue.watch import Watch
+from workers.run.given_files import bring_given
+from workers.run.run_folder import RunFolder
+from workers.run.takeover import take_over
+from workers.store.job import Claim
+from workers.store.job_store import JobStore
+from workers.store.results import LIMIT_CODES, JobDocument
+
+__all__ = ["JobRun"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# Progress is a note of where the work is; a reader does not see more than a few of them in a second.
+PROGRESS_S = 0.25
+RETRY_S = 0.5
+_NAME_OF_KIND = {"run_started": "run.started", "stage_started": "stage.started", "stage_finished": "stage.completed"}
+
+
+class JobRun:
+    """Composes the piece of a claimed job, asks and stops as told, and hands a finished piece over to be rendered.
+
+    `writer` and `library_dir` stand in for what the brief and the settings name (for tests and for embedding).
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        keeper: LeaseKeeper,
+        dispatcher: Dispatcher,
+        claim: Claim,
+        *,
+        writer: Writer | None = None,
+        library_dir: Path | None = None,
+    ) -> None:
+        self._store, self._keeper, self._dispatcher, self._claim = store, keeper, dispatcher, claim
+        self._writer, self._library_dir = writer, library_dir
+        self._folder = RunFolder.at(store.settings.runs_dir, claim.job.run_id)
+        self._watch = Watch(claim, renew=keeper.renew)
+        self._progress_at = 0.0
+
+    def run(self) -> None:
+        """From the claim to the end of this worker's part. Raises nothing of interleaf: what went wrong stands in the
+        job, or the job is another's now, or the store is away and the lease runs out."""
+        self._keeper.keep(self._watch)
+        rendering = False
+        try:
+            rendering = self._work()
+        except LeaseLost as error:
+            log.info("%s", error)
+        except ServiceAway as error:
+            log.warning("job %s is left to the reconciler: %s", self._claim.job_id, error)
+        finally:
+            if not rendering:
+                self._keeper.let_go(self._watch)
+
+    def _work(self) -> bool:
+        """Whether the piece is being rendered now, so that the lease must be kept."""
+        try:
+            document = self._insist(lambda: self._store.results.document_of(self._claim.job_id))
+            brief = Brief.model_validate(self._insist(lambda: self._store.results.brief(self._claim.job_id)))
+            self._watch.limit(brief.budget)
+            if document is None:
+                document = self._composed(brief)
+            return document is not None and self._rendering(brief, document)
+        except (LeaseLost, ServiceAway):
+            raise
+        except InterleafError as error:
+            self._fail(error)
+        except (sqlite3.Error, OSError) as error:
+            self._fail(
+                OutputUnwritable("run folder", f"cannot be used ({error}).", "Look after the disk, then retry the job.")
+            )
+        except Exception as error:
+            log.exception("job %s", self._claim.job_id)
+            self._fail(
+                CompositionFailed(
+                    "job", f"stopped at an error of this program ({type(error).__name__}).", "Please report it."
+                )
+            )
+        return False
+
+    def _composed(self, brief: Brief) -> JobDocument | None:
+        composing = Composing(
+            self._folder,
+            self._store.settings,
+            library_dir=self._library_dir,
+            writer=self._writer,
+            canceled=self._watch.canceled,
+            spent=self._watch.spend,
+        )
+        try:
+            self._stream(composing, brief)
+        except RunBusy:
+            # The lease is ours, so who holds the folder is a worker that hangs and was given up.
+            take_over(self._folder)
+            self._stream(composing, brief)
+        if composing.question is not None:
+            self._ask(brief, composing.question)
+            return None
+        article = composing.article
+        if article is None:
+            article = self._stopped(composing)
+        return None if article is None else self._kept(article)
+
+    def _stream(self, composing: Composing, brief: Brief) -> None:
+        job = self._claim.job
+        if self._folder.exists:
+            # A retry's brief is the first job's; the paths in it were made absolute then.
+            events = composing.stream(answer=job.answer, asked=job.question if job.answer is not None else None)
+        else:
+            given = bring_given(
+                brief, job.owner, self._store.database, self._store.artifacts, self._folder.path / "uploads"
+            )
+            events = composing.stream(given, Path("/"))
+        for event in events:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Write an event of the run into the job; what the job says by itself (asked, ended) is left out."""
+        leases, claim = self._store.leases, self._claim
+        if event.kind == "progress":
+            now = time.monotonic()
+            if now - self._progress_at < PROGRESS_S:
+                return
+            self._progress_at = now
+            name = "stage.progress"
+        elif event.kind in _NAME_OF_KIND:
+            name = _NAME_OF_KIND[event.kind]
+        else:
+            return
+        order = self._insist(
+            lambda: leases.note(
+                claim,
+                name,
+                event.data,
+                stage=event.stage,
+                share_done=event.share_done,
+                message=event.message or None,
+            )
+        )
+        if order == "cancel":
+            self._watch.stop("canceled")
+
+    def _ask(self, brief: Brief, question: dict[str, object]) -> None:
+        timeout_s = brief.approvals.timeout_s
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+        try:
+            self._insist(
+                lambda: self._store.leases.ask(
+                    self._claim,
+                    question,
+                    None if timeout_s is None else self._store.clock() + timedelta(seconds=timeout_s),
+                    brief.approvals.on_timeout,
+                    use,
+                )
+            )
+        except RunCanceled:
+            self._insist(lambda: self._store.leases.finish(self._claim, "canceled", used=use))
+
+    def _stopped(self, composing: Composing) -> Article | None:
+        """What there is to keep of a run that was stopped, if a limit stopped it; else the job is ended or let go."""
+        reason, leases, claim = self._watch.reason, self._store.leases, self._claim
+        if reason in ("seconds", "tokens"):
+            notice = Notice(code=LIMIT_CODES[reason], message=f"the job's limit of {reason} was reached before the end")
+            article = composing.salvaged(notice)
+            if article is not None:
+                return article
+            raise BudgetSpent(
+                f"budget.{reason}", "was used up before there was any text.", "Raise it, then retry the job."
+            )
+        if reason == "lost":
+            raise LeaseLost(claim.job_id, "another worker has it.", "")
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+        if reason == "canceled":
+            self._insist(lambda: leases.finish(claim, "canceled", used=use))
+        elif reason == "released":
+            self._insist(lambda: leases.release(claim, use))
+        else:
+            raise CompositionFailed("run", "ended without an article.", "Please report it.")
+        return None
+
+    def _kept(self, article: Article) -> JobDocument:
+        file = store_file(self._store, self._claim.job, (article.model_dump_json(indent=1) + "\n").encode())
+        return self._insist(lambda: self._store.results.keep_document(self._claim, article, file))
+
+    def _rendering(self, brief: Brief, document: JobDocument) -> bool:
+        """Send the formats out. This worker keeps the lease until the last of them is there, and is free meanwhile."""
+        wanted = wanted_formats(brief)
+        self._watch.end()
+        use = self._watch.take_use()
+        self._insist(lambda: self._store.leases.note(self._claim, "stage.started", stage="render"))
+        self._insist(lambda: self._store.leases.beat(self._claim, use))
+        if self._insist(lambda: self._store.results.settle(self._claim, document.id, wanted)) is not None:
+            return False
+        order = RenderOrder(self._store, self._dispatcher, self._keeper, self._watch, wanted)
+        self._keeper.keep(self._watch, order.carry_on)
+        try:
+            order.carry_on()
+        except ServiceAway as error:
+            log.warning("formats of job %s are sent later: %s", self._claim.job_id, error)
+        return True
+
+    def _fail(self, error: InterleafError) -> None:
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+        self._insist(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Do it, however long the store is away: the piece is not thrown away for that. Not when this worker ends."""
+        while True:
+            try:
+                return write()
+            except ServiceAway:
+                if self._watch.reason in ("lost", "released"):
+                    raise
+                time.sleep(RETRY_S)

@@ -1,0 +1,110 @@
+"""Tasks: what Celery calls. Each takes ids, looks into the database what is to be done, and may come twice."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from celery import signals
+
+from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, RENDER, RENDER_TASK, UPKEEP_TASK, app
+from workers.queue.dispatch import Dispatcher
+from workers.queue.lease_keeper import LeaseKeeper
+from workers.queue.upkeep import upkeep
+from workers.queue.worker_beat import WorkerBeat
+from workers.store.job_store import JobStore, job_store
+
+__all__ = ["compose", "keep_up", "render"]
+
+
+@dataclass(frozen=True)
+class _Process:
+    """What one worker process keeps from task to task."""
+
+    store: JobStore
+    keeper: LeaseKeeper
+    dispatcher: Dispatcher
+
+
+_processes: dict[int, _Process] = {}
+_beats: list[WorkerBeat] = []
+_releasing: list[threading.Thread] = []
+
+
+def _process() -> _Process:
+    pid = os.getpid()
+    if pid not in _processes:
+        store = job_store()
+        _processes[pid] = _Process(store, LeaseKeeper(store.leases, store.settings.lease_s), Dispatcher(app, store))
+    return _processes[pid]
+
+
+@app.task(name=COMPOSE_TASK)  # type: ignore[untyped-decorator]
+def compose(job_id: str) -> None:
+    """Work on a job, if there is work to do on it and nobody else does."""
+    here = _process()
+    claim = here.store.leases.claim(job_id, here.store.worker, here.store.settings.lease_s)
+    if claim is not None:
+        # What composing needs takes seconds to import: not before there is a job.
+        from workers.queue.job_run import JobRun
+
+        JobRun(here.store, here.keeper, here.dispatcher, claim).run()
+
+
+@app.task(name=RENDER_TASK)  # type: ignore[untyped-decorator]
+def render(job_id: str, attempt: int, worker: str, format: str) -> None:
+    """Render one format of a job's piece, on behalf of the worker that holds the job."""
+    from workers.queue.rendering import render_format
+
+    render_format(_process().store, job_id, attempt, worker, format)
+
+
+@app.task(name=UPKEEP_TASK)  # type: ignore[untyped-decorator]
+def keep_up() -> None:
+    """One round of the reconciler and the dispatcher."""
+    here = _process()
+    upkeep(here.store, here.dispatcher)
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _worker_is_ready(sender: Any, **_: Any) -> None:
+    # Children of a prefork pool say so themselves: the parent opens no connection that they would inherit.
+    if sender.pool is not None and not sender.pool.__class__.__module__.endswith("prefork"):
+        _begin_beat(COMPOSE)
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _child_is_ready(**_: Any) -> None:
+    _begin_beat(RENDER)
+
+
+def _begin_beat(queue: str) -> None:
+    beat = WorkerBeat(_process().store, queue)
+    beat.start()
+    _beats.append(beat)
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _worker_stops(**_: Any) -> None:
+    # This is called inside a signal handler: what takes a lock goes to a thread.
+    here = _processes.get(os.getpid())
+    if here is not None:
+        thread = threading.Thread(target=here.keeper.release_all, name="release")
+        thread.start()
+        _releasing.append(thread)
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _worker_ended(**_: Any) -> None:
+    for thread in _releasing:
+        thread.join(timeout=10)
+    # A job that went over to rendering after the first call is given back as well.
+    here = _processes.get(os.getpid())
+    if here is not None:
+        here.keeper.release_all()
+    for beat in _beats:
+        beat.stop()
+    _beats.clear()

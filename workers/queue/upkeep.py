@@ -1,0 +1,28 @@
+"""Upkeep: what the service does every few seconds: puts right what crashed, and sends what waits to be sent."""
+
+from __future__ import annotations
+
+import logging
+
+from workers.queue.dispatch import Dispatcher
+from workers.store.job_store import JobStore
+
+__all__ = ["upkeep"]
+
+log = logging.getLogger(__name__)
+
+_LIMIT = 100
+_MAX_ROUNDS = 100
+
+
+def upkeep(store: JobStore, dispatcher: Dispatcher) -> None:
+    """One round. Safe to run in several processes at once. ServiceAway when the database or the broker is away;
+    what the reconciler did before that stays done."""
+    for step in (store.reconciler.lost, store.reconciler.overdue):
+        for _ in range(_MAX_ROUNDS):
+            done = step(_LIMIT)
+            for job in done:
+                log.info("job %s is %s now: attempt %d", job.id, job.state, job.attempt)
+            if len(done) < _LIMIT:
+                break
+    dispatcher.send_waiting()

@@ -1,0 +1,94 @@
+"""Watch: what a run asks while it works: whether to stop, and why; it counts the seconds and tokens that are used."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from interleaf.schema import Budget
+from workers.store.job import Claim, Use
+
+__all__ = ["Reason", "Watch"]
+
+Reason = Literal["lost", "canceled", "released", "seconds", "tokens"]
+"""Why to stop: another worker has the job; somebody asked; this worker ends; a limit of the budget is reached."""
+
+
+class Watch:
+    """Over one claim. Safe to ask from every thread of the run; asking costs a look at the clock.
+
+    The lease is also held against this process's own clock: one that slept (SIGSTOP, a suspended laptop) asks the
+    store again, with `renew`, before the run writes anything more.
+    """
+
+    def __init__(self, claim: Claim, *, renew: Callable[[Watch], None] | None = None) -> None:
+        self.claim = claim
+        self.reason: Reason | None = None
+        self._budget = Budget()
+        self._renew = renew
+        self._lock = threading.RLock()
+        self._begun = self._told = time.monotonic()
+        self._ended: float | None = None
+        self._tokens = self._tokens_told = 0
+        self._valid_until = self._begun + claim.lease_s
+
+    def limit(self, budget: Budget) -> None:
+        """The limits of the job, over all its attempts."""
+        self._budget = budget
+
+    def stop(self, reason: Reason) -> None:
+        """Ask to stop. The first reason counts, except that a lost lease goes before everything."""
+        with self._lock:
+            if self.reason is None or reason == "lost":
+                self.reason = reason
+
+    def canceled(self) -> bool:
+        """Whether the run is to stop now."""
+        if self.reason is not None:
+            return True
+        now = time.monotonic()
+        if now >= self._valid_until and self._renew is not None:
+            with self._lock:
+                if self.reason is None and time.monotonic() >= self._valid_until:
+                    self._renew(self)
+        if self._budget.seconds is not None and self.claim.job.seconds_used + now - self._begun >= self._budget.seconds:
+            self.stop("seconds")
+        return self.reason is not None
+
+    def spend(self, tokens: int) -> None:
+        """Count tokens that a model wrote."""
+        with self._lock:
+            self._tokens += tokens
+            used = self.claim.job.tokens_used + self._tokens
+        if self._budget.tokens is not None and used >= self._budget.tokens:
+            self.stop("tokens")
+
+    def renewed(self, at: float) -> None:
+        """The store extended the lease; `at`: our monotonic time from just before we asked."""
+        self._valid_until = max(self._valid_until, at + self.claim.lease_s)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the lease has run out by our own clock."""
+        return time.monotonic() >= self._valid_until
+
+    def end(self) -> None:
+        """The run works no more: from now on no seconds are counted."""
+        with self._lock:
+            self._ended = self._ended or time.monotonic()
+
+    def take_use(self) -> Use:
+        """What was used since this was asked last."""
+        with self._lock:
+            now = self._ended or time.monotonic()
+            use = Use(max(0.0, now - self._told), self._tokens - self._tokens_told)
+            self._told, self._tokens_told = now, self._tokens
+            return use
+
+    def give_back(self, use: Use) -> None:
+        """That use did not reach the store: it is to be told again."""
+        with self._lock:
+            self._told -= use.seconds
+            self._tokens_told -= use.tokens

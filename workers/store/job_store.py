@@ -1,0 +1,60 @@
+"""Job store: everything of one process that speaks to the database of jobs and to the artifact store, opened once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from functools import cached_property
+
+from workers.settings import Settings, settings
+from workers.store.artifacts import ArtifactStore
+from workers.store.clock import Clock, utc_now
+from workers.store.database import Database
+from workers.store.events import JobEvents
+from workers.store.jobs import Jobs
+from workers.store.leases import Leases
+from workers.store.outbox import Outbox
+from workers.store.reconciler import Reconciler
+from workers.store.results import Results
+
+__all__ = ["JobStore", "job_store"]
+
+
+class JobStore:
+    """The parts of the store over one database. `worker` names this process: unlike any other's, ever."""
+
+    def __init__(self, chosen: Settings, *, clock: Clock = utc_now) -> None:
+        self.settings = chosen
+        self.clock = clock
+        self.worker = f"{socket.gethostname()[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.database = Database(chosen.job_database_url)
+        self.jobs = Jobs(self.database, clock=clock)
+        self.leases = Leases(self.database, clock=clock)
+        self.events = JobEvents(self.database)
+        self.outbox = Outbox(self.database, clock=clock, resend_s=chosen.resend_s)
+        self.reconciler = Reconciler(self.database, clock=clock)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """The files. Opened at the first use: an S3's client is slow to import."""
+        return ArtifactStore(self.settings.artifacts_url)
+
+    @cached_property
+    def results(self) -> Results:
+        return Results(self.database, self.leases, clock=self.clock)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+_opened: dict[int, JobStore] = {}
+
+
+def job_store() -> JobStore:
+    """The store of this process, by its settings. A process that was forked opens one of its own."""
+    pid = os.getpid()
+    if pid not in _opened:
+        # Another process's connections must not be used here, and not be closed either: they are only forgotten.
+        _opened[pid] = JobStore(settings())
+    return _opened[pid]

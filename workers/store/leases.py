@@ -1,0 +1,246 @@
+"""Leases: what a worker does with a job: claim it, keep it with a heartbeat, tell, ask, and hand it over at the end.
+
+A claim is fenced by the job's attempt: every statement that writes for a worker carries it as a condition, so a worker
+that was given up and comes back later (a long pause, SIGSTOP) can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.orm import Session
+
+from interleaf.errors import InterleafError, LeaseLost, RunCanceled, error_to_record
+from interleaf.text import clean_line
+from workers.store.clock import Clock, utc_now
+from workers.store.database import Database
+from workers.store.ids import is_id, new_id
+from workers.store.job import Claim, Job, OnTimeout, Use
+from workers.store.job_moves import change, move
+from workers.store.job_transitions import JobState
+from workers.store.tables import JobRow
+
+__all__ = ["Ending", "Leases", "Order"]
+
+Order = Literal["go_on", "cancel"]
+"""What a worker is to do next. After `cancel` it stops soon and calls `finish` with whatever state it reached."""
+
+Ending = Literal["succeeded", "incomplete", "failed", "canceled"]
+
+MAX_MESSAGE_CHARS: Final = 4_000
+NOTHING: Final = Use()
+
+# `job.` belongs to the store.
+_NOTE: Final = re.compile(r"(?!job\.)[a-z][a-z_]*(\.[a-z][a-z_]*){0,3}")
+_HELD: Final[tuple[JobState, ...]] = ("running", "canceling")
+
+
+class Leases:
+    """The worker's side of the job store.
+
+    Every method that takes a claim raises LeaseLost when the job is no longer this worker's: it then stops and writes
+    nothing more, neither here nor into files. Every method may raise ServiceAway: nothing was written, try again.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def claim(self, job_id: str, worker: str, lease_s: float) -> Claim | None:
+        """Take a job that is queued, or whose question was answered. None when there is nothing to take: it has ended,
+        another worker has it, it waits for a person, it should have begun before now, or there is no such job.
+
+        `lease_s`: seconds that the job stays this worker's without a `beat`; beats should come four times as often.
+        Of several that claim at once one gets it.
+        """
+        if not is_id("job", job_id):
+            return None
+        now = self._clock()
+        in_time = or_(JobRow.expires_at.is_(None), JobRow.expires_at > now, JobRow.started_at.is_not(None))
+        ready = or_(JobRow.state == "queued", JobRow.answered_at.is_not(None))
+        with self._database.transaction() as session:
+            job = move(
+                session,
+                job_id,
+                "running",
+                now,
+                ready,
+                in_time,
+                event="job.started",
+                data={"worker": worker},
+                values={
+                    "attempt": JobRow.attempt + 1,
+                    "lease_owner": worker,
+                    "lease_until": now + timedelta(seconds=lease_s),
+                },
+            )
+        return None if job is None else Claim(job, worker, lease_s)
+
+    def beat(self, claim: Claim, used: Use = NOTHING) -> Order:
+        """Keep the job for another `lease_s`, and add up what it used. `cancel`: somebody asked to stop."""
+        until = self._clock() + timedelta(seconds=claim.lease_s)
+        with self._database.transaction() as session:
+            state = session.scalar(
+                update(JobRow)
+                .where(JobRow.id == claim.job_id, *_fence(claim))
+                .values({"lease_until": until, **_added(used)})
+                .returning(JobRow.state),
+                execution_options={"synchronize_session": False},
+            )
+        if state is None:
+            raise _lost(claim)
+        return "cancel" if state == "canceling" else "go_on"
+
+    def note(
+        self,
+        claim: Claim,
+        name: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        stage: str | None = None,
+        share_done: float | None = None,
+        message: str | None = None,
+    ) -> Order:
+        """Write an event such as `stage.started`, and where the job is: `stage`, `share_done` (0..1 within the stage),
+        `message` (one line). All three go into the job and into the event; None leaves the job's as it is, except that
+        a stage without a share makes the share unknown. Does not extend the lease. The answer is that of `beat`.
+        """
+        if not _NOTE.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a worker's event")
+        now = self._clock()
+        said: dict[str, Any] = {}
+        if stage is not None:
+            said = {"stage": stage, "share_done": share_done}
+        elif share_done is not None:
+            said = {"share_done": share_done}
+        if message is not None:
+            said["message"] = clean_line(message)[:MAX_MESSAGE_CHARS]
+        with self._database.transaction() as session:
+            job = change(
+                session, claim.job_id, now, *_fence(claim), event=name, data=said | dict(data or {}), values=said
+            )
+        if job is None:
+            raise _lost(claim)
+        return "cancel" if job.state == "canceling" else "go_on"
+
+    def ask(
+        self,
+        claim: Claim,
+        question: Mapping[str, Any],
+        deadline: datetime | None = None,
+        on_timeout: OnTimeout = "cancel",
+        used: Use = NOTHING,
+    ) -> Job:
+        """Ask a person and let go of the job: it awaits input, under a new `request_id`.
+
+        `deadline`: if nobody answers by then, `approve` answers `{"decision": "approve"}`, `cancel` lets the job
+        expire. RunCanceled when somebody asked to stop: the claim is still held; `finish(claim, "canceled")` ends it.
+        """
+        now = self._clock()
+        request_id = new_id("req", now)
+        with self._database.transaction() as session:
+            job = move(
+                session,
+                claim.job_id,
+                "awaiting_input",
+                now,
+                *_fence(claim),
+                data={"request_id": request_id, "asks": question.get("asks")},
+                values={
+                    "question": dict(question),
+                    "request_id": request_id,
+                    "input_deadline": deadline,
+                    "on_timeout": on_timeout,
+                    "answer": None,
+                    "answered_at": None,
+                    **_added(used),
+                },
+            )
+            if job is None and self._held(session, claim):
+                raise RunCanceled(claim.job_id, "was canceled while it worked.")
+        if job is None:
+            raise _lost(claim)
+        return job
+
+    def finish(
+        self,
+        claim: Claim,
+        state: Ending,
+        *,
+        result: Mapping[str, Any] | None = None,
+        error: InterleafError | None = None,
+        used: Use = NOTHING,
+    ) -> Job:
+        """End the job. `result` is JSON-simple; `error` is required for failed, and refused for succeeded.
+
+        Call it inside the `database.transaction()` that writes documents and artifacts: they are then there exactly
+        if the job ended so. A job that is being canceled and ends as `incomplete` is canceled, with its result.
+        """
+        if (state == "failed") != (error is not None) and state in ("failed", "succeeded"):
+            raise ValueError(f"{state} and error {error!r} do not go together")
+        now = self._clock()
+        values = {
+            "result": None if result is None else dict(result),
+            "error": None if error is None else error_to_record(error),
+            **_added(used),
+        }
+        data = {"code": error.code} if error is not None else {}
+        fence = _fence(claim)
+        with self._database.transaction() as session:
+            job = None
+            if state == "canceled":
+                # There is no way from running to canceled but this: with its event in between, or it was there before.
+                move(session, claim.job_id, "canceling", now, *fence, sources=["running"])
+            else:
+                job = move(session, claim.job_id, state, now, *fence, data=data, values=values)
+            if job is None and state in ("canceled", "incomplete"):
+                job = move(session, claim.job_id, "canceled", now, *fence, data=data, values=values)
+            if job is None:
+                raise _lost(claim)
+        return job
+
+    def release(self, claim: Claim, used: Use = NOTHING) -> Job:
+        """Give the job back because the worker stops cleanly: queued again, and not counted as a failed attempt.
+
+        A job that is being canceled is canceled.
+        """
+        now = self._clock()
+        fence = _fence(claim)
+        with self._database.transaction() as session:
+            job = move(
+                session,
+                claim.job_id,
+                "queued",
+                now,
+                *fence,
+                event="job.requeued",
+                data={"reason": "released"},
+                values=_added(used),
+            ) or move(session, claim.job_id, "canceled", now, *fence, values=_added(used))
+            if job is None:
+                raise _lost(claim)
+        return job
+
+    def _held(self, session: Session, claim: Claim) -> bool:
+        return session.scalar(select(JobRow.id).where(JobRow.id == claim.job_id, *_fence(claim))) is not None
+
+
+def _fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (JobRow.attempt == claim.attempt, JobRow.lease_owner == claim.worker, JobRow.state.in_(_HELD))
+
+
+def _added(used: Use) -> dict[str, Any]:
+    return {
+        "seconds_used": JobRow.seconds_used + used.seconds,
+        "tokens_used": JobRow.tokens_used + used.tokens,
+    }
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(
+        claim.job_id, f"attempt {claim.attempt} of {claim.worker} no longer holds it.", "Stop and write nothing more."
+    )

@@ -1,0 +1,130 @@
+"""Pieces: finished documents and the files that were made of them, as their owner reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from interleaf.errors import ObjectUnknown
+from workers.store.database import Database
+from workers.store.ids import is_id
+from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
+
+__all__ = ["Artifact", "Document", "Pieces"]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a job made."""
+
+    id: str
+    owner: str
+    job_id: str | None
+    document_id: str | None
+    format: str
+    media_type: str
+    bytes: int
+    sha256: str
+    file_key: str
+    created_at: datetime
+
+    @classmethod
+    def of_row(cls, row: ArtifactRow) -> Artifact:
+        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Document:
+    """A piece in one of its versions, by default the newest."""
+
+    id: str
+    owner: str
+    job_id: str | None
+    title: str
+    version: int
+    """1 and rising: what edits make."""
+    article: Mapping[str, Any] | None
+    """The Article as JSON; None in a list."""
+    created_at: datetime
+    artifacts: tuple[Artifact, ...]
+
+
+class Pieces:
+    """The documents and artifacts of all owners. Another owner's is ObjectUnknown. Every method may raise
+    ServiceAway."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def document(self, document_id: str, owner: str, version: int | None = None) -> Document:
+        """The document with its files, or one of its earlier versions. ObjectUnknown."""
+        with self._database.reading() as session:
+            row = None
+            if is_id("doc", document_id):
+                wanted = select(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.owner == owner)
+                row = session.scalars(wanted).one_or_none()
+            if row is None:
+                raise ObjectUnknown(document_id, "there is no such document of yours.", "See GET /v1/documents.")
+            if version is None or version == row.version:
+                return _document(row, row.version, row.article, _artifacts(session, document_id))
+            earlier = session.get(DocumentVersionRow, (document_id, version))
+            if earlier is None:
+                raise ObjectUnknown(
+                    f"{document_id}, version {version}", "there is no such version.", f"The newest is {row.version}."
+                )
+            return _document(row, version, earlier.article, ())
+
+    def documents(self, owner: str, limit: int, after: str | None = None, before: str | None = None) -> list[Document]:
+        """At most `limit` documents without their articles, newest first; older than `after`, or, oldest first, newer
+        than `before`."""
+        order = DocumentRow.id.desc() if before is None else DocumentRow.id.asc()
+        wanted = select(
+            DocumentRow.id,
+            DocumentRow.owner,
+            DocumentRow.job_id,
+            DocumentRow.title,
+            DocumentRow.version,
+            DocumentRow.created_at,
+        ).where(DocumentRow.owner == owner)
+        if after is not None:
+            wanted = wanted.where(DocumentRow.id < after)
+        if before is not None:
+            wanted = wanted.where(DocumentRow.id > before)
+        with self._database.reading() as session:
+            rows = session.execute(wanted.order_by(order).limit(limit)).all()
+        return [Document(r.id, r.owner, r.job_id, r.title, r.version, None, r.created_at, ()) for r in rows]
+
+    def artifact(self, artifact_id: str, owner: str) -> Artifact:
+        """What is known of the file. ObjectUnknown."""
+        with self._database.reading() as session:
+            row = None
+            if is_id("art", artifact_id):
+                wanted = select(ArtifactRow).where(ArtifactRow.id == artifact_id, ArtifactRow.owner == owner)
+                row = session.scalars(wanted).one_or_none()
+        if row is None:
+            raise ObjectUnknown(artifact_id, "there is no such file of yours.", "A job's result lists its files.")
+        return Artifact.of_row(row)
+
+    def artifacts_of(self, job_ids: Sequence[str], owner: str) -> dict[str, tuple[Artifact, ...]]:
+        """The files that each of at most 100 jobs has made so far, in the order of their making."""
+        wanted = select(ArtifactRow).where(ArtifactRow.job_id.in_(job_ids), ArtifactRow.owner == owner)
+        found: dict[str, tuple[Artifact, ...]] = dict.fromkeys(job_ids, ())
+        with self._database.reading() as session:
+            for row in session.scalars(wanted.order_by(ArtifactRow.id)):
+                assert row.job_id is not None
+                found[row.job_id] += (Artifact.of_row(row),)
+        return found
+
+
+def _document(row: DocumentRow, version: int, article: Mapping[str, Any], artifacts: tuple[Artifact, ...]) -> Document:
+    return Document(row.id, row.owner, row.job_id, row.title, version, article, row.created_at, artifacts)
+
+
+def _artifacts(session: Session, document_id: str) -> tuple[Artifact, ...]:
+    wanted = select(ArtifactRow).where(ArtifactRow.document_id == document_id).order_by(ArtifactRow.id)
+    return tuple(Artifact.of_row(row) for row in session.scalars(wanted))

@@ -1,0 +1,126 @@
+"""Reconciler: puts right what nobody else will: jobs whose worker died, questions and starts that are overdue.
+
+Run it every few seconds, in as many processes as you like: each job is put right once. What needs a message
+afterwards is found by outbox.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session
+
+from interleaf.errors import JobExpired, WorkerLost, error_to_record
+from workers.store.clock import Clock, utc_now
+from workers.store.database import Database
+from workers.store.job import Job
+from workers.store.job_moves import change, move
+from workers.store.tables import JobRow
+
+__all__ = ["Reconciler"]
+
+
+class Reconciler:
+    """The rounds of the service. Each method does at most `limit` jobs in one transaction, and returns these as they
+    are then; a full list means that there may be more. Every method may raise ServiceAway."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def lost(self, limit: int = 100) -> list[Job]:
+        """Jobs whose lease ran out: queued again (event job.requeued), or failed with WorkerLost when so many workers
+        died on it as it may be tried; a job that was being canceled is canceled."""
+        now = self._clock()
+        over = JobRow.lease_until <= now
+        with self._database.transaction() as session:
+            return [
+                job
+                for row in _taken(session, over, JobRow.lease_until, limit)
+                if (job := self._recover(session, row, over, now)) is not None
+            ]
+
+    def overdue(self, limit: int = 100) -> list[Job]:
+        """Questions that nobody answered in time: answered with approve (event job.answered), or the job expires, as
+        the job says; and jobs that did not begin before `expires_at`: they expire."""
+        now = self._clock()
+        unanswered = and_(JobRow.state == "awaiting_input", JobRow.input_deadline <= now)
+        unbegun = and_(JobRow.state == "queued", JobRow.started_at.is_(None), JobRow.expires_at <= now)
+        with self._database.transaction() as session:
+            done = [
+                self._answer_or_expire(session, row, unanswered, now)
+                for row in _taken(session, unanswered, JobRow.input_deadline, limit)
+            ]
+            done += [
+                self._expire(session, row.id, unbegun, now, "did not begin before it was to expire.")
+                for row in _taken(session, unbegun, JobRow.expires_at, limit - len(done))
+            ]
+            return [job for job in done if job is not None]
+
+    def _recover(self, session: Session, row: JobRow, over: ColumnElement[bool], now: datetime) -> Job | None:
+        same = (over, JobRow.attempt == row.attempt)
+        if row.state == "canceling":
+            return move(session, row.id, "canceled", now, *same, data={"reason": "worker_lost"})
+        failed = row.failed_attempts + 1
+        if failed < row.max_attempts:
+            return move(
+                session,
+                row.id,
+                "queued",
+                now,
+                *same,
+                event="job.requeued",
+                data={"reason": "worker_lost", "worker": row.lease_owner},
+                values={"failed_attempts": failed},
+            )
+        error = WorkerLost(
+            row.id,
+            f"its worker stopped without a word, {failed} time{'s' if failed > 1 else ''} (last: {row.lease_owner}).",
+            "See the worker's log; then retry the job: it goes on from its last checkpoint.",
+        )
+        return move(
+            session,
+            row.id,
+            "failed",
+            now,
+            *same,
+            sources=["running"],
+            data={"code": error.code},
+            values={"failed_attempts": failed, "error": error_to_record(error)},
+        )
+
+    def _answer_or_expire(
+        self, session: Session, row: JobRow, unanswered: ColumnElement[bool], now: datetime
+    ) -> Job | None:
+        if row.on_timeout != "approve":
+            return self._expire(session, row.id, unanswered, now, "waited for an answer, and none came in time.")
+        return change(
+            session,
+            row.id,
+            now,
+            unanswered,
+            event="job.answered",
+            data={"state": "awaiting_input", "request_id": row.request_id, "decision": "approve", "by": "timeout"},
+            values={
+                "answer": {"decision": "approve"},
+                "answered_at": now,
+                "dispatched_at": None,
+                "input_deadline": None,
+            },
+        )
+
+    def _expire(self, session: Session, job_id: str, still: ColumnElement[bool], now: datetime, why: str) -> Job | None:
+        error = JobExpired(job_id, why, "Retry the job to go on with it.")
+        return move(
+            session, job_id, "expired", now, still, data={"code": error.code}, values={"error": error_to_record(error)}
+        )
+
+
+def _taken(session: Session, condition: ColumnElement[bool], order: object, limit: int) -> Sequence[JobRow]:
+    """Rows that fit, held for this transaction; those that another reconciler or a worker holds are left to it."""
+    if limit <= 0:
+        return ()
+    wanted = select(JobRow).where(condition).order_by(order, JobRow.id)  # type: ignore[arg-type]
+    return session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)).all()

@@ -1,0 +1,1 @@
+"""Lessons for a model, made from finished articles."""
