@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleaf import job_steps
+from interleaf.service import job_steps
 from interleaf.service.call import ask
 from interleaf.service.calls import Calls
 from interleaf.service.download import MemoryTarget, PartFile, download

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Literal
 
-from interleaf import job_steps
 from interleaf.schema import Brief, Outline
+from interleaf.service import job_steps
 from interleaf.service.call import ask
 from interleaf.service.calls import Calls
 from interleaf.service.following import follow
