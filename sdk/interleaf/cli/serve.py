@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import typer
 
+from interleaf.cli.key_file import key_in
 from interleaf.cli.model_choice import DEVICE, MODELS, model_folder
 from interleaf.cli.opened_engine import WeightsOption, opened_engine
 
 __all__ = ["EPILOG", "serve"]
-
-MAX_KEY_FILE_BYTES: Final = 4_096
 
 EPILOG = """
 Examples:
@@ -43,7 +41,7 @@ def serve(
 ) -> None:
     """Answer OpenAI-compatible clients: chat, streaming, pictures, JSON schemas. One model, this machine."""
     folder = model_folder(model, models)
-    key = _key(api_key_file)
+    key = None if api_key_file is None else key_in(api_key_file)
     from model.serving import server
 
     with (
@@ -56,23 +54,3 @@ def serve(
         shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
         typer.echo(f"{folder.name} at http://{shown_host}:{real_port}/v1 (Ctrl-C ends)", err=True)
         server.serve(app, listening)
-
-
-def _key(file: Path | None) -> str | None:
-    """The key in a file: its text without the blanks around it. SettingInvalid when it cannot be one."""
-    from interleaf.errors import SettingInvalid
-
-    if file is None:
-        return None
-    try:
-        with file.open("rb") as opened:
-            key = opened.read(MAX_KEY_FILE_BYTES + 1).decode("ascii").strip()
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror or error})."
-        raise SettingInvalid(str(file), problem, "Name a file that holds the key.") from error
-    except UnicodeDecodeError as error:
-        problem = "holds no key: it has bytes beyond ASCII."
-        raise SettingInvalid(str(file), problem, "Write one line of letters and digits.") from error
-    if not 16 <= len(key) <= MAX_KEY_FILE_BYTES or not key.isprintable() or " " in key:
-        raise SettingInvalid(str(file), "holds no key.", "Write one line of 16 letters or more, such as random hex.")
-    return key
