@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pytest
-from hypothesis import settings
+# Two processes share the cores, and a pool of threads in each would only wait for the other's: one thread for torch,
+# numpy and faiss, here and in every process that a test starts. Set before any of them is imported, which read it once.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 # A setting of the tests, not of the product: workers/settings.py has no business with it.
 REQUIRE_ALL = os.environ.get("INTERLEAF_TESTS_REQUIRE_ALL") == "1"

@@ -11,6 +11,8 @@ from typing import Any
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
+# What every small vocabulary of the tests is learned from; a text of their own, so that no page has to stay as it is.
+TEXT = Path(__file__).with_name("vocabulary_text.txt").read_text(encoding="utf-8")
 PIECES = 1_200
 UNUSED = tuple(f"[UNUSED_TOKEN_{i}]" for i in range(147))
 # Other pieces that were given to the trainer and are plain text: runs of blanks, a tabulator, NUL cannot be trained.
@@ -20,7 +22,7 @@ GIVEN_TEXT = ("\u2581\u2581\u2581\u2581", "\t", "\u2581" * 8)
 @functools.cache
 def trained(**options: Any) -> bytes:
     """A tokenizer.model with the published options; `options` change them."""
-    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = TEXT.splitlines()
     lines += ["根据给定上下文和候选图像，选择合适的配图：", "    def f(x):\n        return x", "user", "assistant"] * 10
     lines += ["aaaa abab ababab ------ ===== ....... 2024 1999 3.14", "Image1 Image2 Image3; what is it?"] * 10
     out = io.BytesIO()

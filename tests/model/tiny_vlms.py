@@ -17,6 +17,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from model.prompts.foreign_processor import open_processor
+from tests.model.small_vocabulary import TEXT
 
 FAMILIES = ("llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "smolvlm", "internvl")
 CONTEXT = 2_048
@@ -65,13 +66,12 @@ def _write_processor(family: str, folder: Path) -> PreTrainedTokenizerFast:
 
 
 def _tokenizer(specials: Sequence[str], template: str, end: str = "<|im_end|>", **named: Any) -> Any:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *specials]
     raw.train_from_iterator(
-        text,
+        TEXT.splitlines(),
         trainers.BpeTrainer(
             vocab_size=400 + len(specials),
             special_tokens=controls,

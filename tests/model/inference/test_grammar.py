@@ -6,7 +6,6 @@ import json
 import math
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -24,21 +23,20 @@ from model.inference.grammar import GrammarCompiler
 from model.inference.sampling import Chooser
 from model.prompts.token_bytes import token_bytes
 from model.prompts.tokenizer import XComposerTokenizer
-from tests.model.small_vocabulary import folder_with
+from tests.model.small_vocabulary import TEXT, folder_with
 
 
 def byte_level() -> PreTrainedTokenizerFast:
     """A vocabulary as Qwen-VL and SmolVLM have it, in small."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    lines = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").splitlines()
     trainer = trainers.BpeTrainer(
         vocab_size=900,
         special_tokens=["<|end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(lines, trainer)
+    backend.train_from_iterator(TEXT.splitlines(), trainer)
     backend.add_tokens(["<think>"])
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")
 

@@ -148,8 +148,8 @@ def test_frames_of_different_sizes_stand_on_white() -> None:
 
 
 def test_labels_are_drawn_without_a_font_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.video, "FONTS", ("no such font.ttf",))
-    assert isinstance(model.video._label_font(), ImageFont.FreeTypeFont)
+    monkeypatch.setattr(model.prompts.video, "FONTS", ("no such font.ttf",))
+    assert isinstance(model.prompts.video._label_font(), ImageFont.FreeTypeFont)
     canvas = np.asarray(composite(painted([(1120, 300)]), (1120, 300)))
     assert (canvas[:40] < 60).all(2).sum() > 200
 
@@ -199,7 +199,7 @@ def test_only_shown_frames_are_turned_into_pictures(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_wrong_count_of_frames_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.video, "_counted", lambda source, name: (400, 4.0))
+    monkeypatch.setattr(model.prompts.video, "_counted", lambda source, name: (400, 4.0))
     assert watch(encoded(22)).frames == 6
 
 
@@ -278,15 +278,15 @@ DAMAGED = encoded(9, size=(32, 16), kind="avi")
 
 def test_limits_on_frames_and_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(30)
-    monkeypatch.setattr(model.video, "MAX_VIDEO_FRAMES", 29)
+    monkeypatch.setattr(model.prompts.video, "MAX_VIDEO_FRAMES", 29)
     with pytest.raises(PictureUnreadable, match="more than 29 frames"):
         watch(data)
     monkeypatch.undo()
-    monkeypatch.setattr(model.video, "MAX_FRAME_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(model.prompts.video, "MAX_FRAME_PIXELS", 64 * 48 - 1)
     with pytest.raises(PictureUnreadable, match="64 × 48 px"):
         watch(data)
     # A head that lies about the size: the decoder itself keeps the limit.
-    monkeypatch.setattr(model.video, "_check_frame", lambda *a: None)
+    monkeypatch.setattr(model.prompts.video, "_check_frame", lambda *a: None)
     with pytest.raises(PictureUnreadable, match="cannot be read"):
         watch(encoded(3, codec="libx264") if "libx264" in av.codecs_available else data)
 

@@ -76,7 +76,7 @@ def settings(home: Path) -> Iterator[Settings]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
     """Model and adapter of each engine that is opened, which is the real one; closing is told as ("closed", model)."""
     told: list[tuple[str, str | None]] = []
-    real = model.engines.open_engine
+    real = model.inference.engines.open_engine
 
     def open_engine(folder: Path, **options: object):  # type: ignore[no-untyped-def]
         adapter = options.get("adapter")
@@ -91,7 +91,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
         engine.close = closed  # type: ignore[method-assign]
         return engine
 
-    monkeypatch.setattr(model.engines, "open_engine", open_engine)
+    monkeypatch.setattr(model.inference.engines, "open_engine", open_engine)
     return told
 
 
@@ -217,7 +217,7 @@ def test_a_folder_that_holds_no_model_is_refused(settings: Settings, home: Path)
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     """What reaches the engines, which are the real ones."""
     found: list[Request] = []
-    real = model.engines.open_engine
+    real = model.inference.engines.open_engine
 
     def open_engine(folder: Path, **options: object):  # type: ignore[no-untyped-def]
         engine = real(folder, **options)  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
         engine.generate = lambda asked, canceled: found.extend(asked) or generate(asked, canceled)  # type: ignore
         return engine
 
-    monkeypatch.setattr(model.engines, "open_engine", open_engine)
+    monkeypatch.setattr(model.inference.engines, "open_engine", open_engine)
     return found
 
 
