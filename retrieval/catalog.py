@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from interleaf.errors import PictureMissing, RetrievalError
 from interleaf.schema import Picture, PictureFilter
 from retrieval.database import Database
+from retrieval.picture_rows import CATALOG_FILE, FIELDS, picture_of
 from retrieval.selection import selection
 
 __all__ = ["Catalog", "Numbers", "PictureRow", "Vectors"]
@@ -32,13 +32,9 @@ __all__ = ["Catalog", "Numbers", "PictureRow", "Vectors"]
 Numbers = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
-FILE_NAME: Final = "catalog.sqlite"
 PAGE_ROWS: Final = 2_000
+LOOK_BYTES: Final = 16 * 16 * 3  # of duplicates.Look.tiny
 
-_FIELDS: Final = (
-    "id, media_type, width_px, height_px, size_bytes, name, caption, caption_origin, alt, keywords, "
-    "author, licence, source_url, taken_at, perceptual_hash"
-)
 _HOME: Final = "(SELECT collection FROM memberships m WHERE m.number = pictures.number ORDER BY joined LIMIT 1)"
 
 
@@ -49,14 +45,6 @@ class PictureRow:
     picture: Picture
     file_sha256: str
     look: bytes
-
-
-def _picture(fields: Sequence[Any], collection: str) -> Picture:
-    names = [name.strip() for name in _FIELDS.split(",")]
-    values = dict(zip(names, fields, strict=True))
-    values["keywords"] = tuple(json.loads(values["keywords"]))
-    values["taken_at"] = datetime.fromisoformat(values["taken_at"]) if values["taken_at"] else None
-    return Picture(collection=collection, **values)
 
 
 def _values(picture: Picture) -> tuple[Any, ...]:
@@ -73,7 +61,7 @@ class Catalog:
 
     def __init__(self, folder: Path, create: bool = True) -> None:
         """Open `folder/catalog.sqlite`. RetrievalError when it is not there and `create` is false."""
-        self.database = Database(folder / FILE_NAME, create)
+        self.database = Database(folder / CATALOG_FILE, create)
 
     # Reading
 
@@ -116,17 +104,17 @@ class Catalog:
         start = self.number(after) if after else 0
         condition, values = self._selection(where)
         rows = self.database.rows(
-            f"SELECT {_FIELDS}, {_HOME} FROM pictures WHERE {condition} AND number > ? ORDER BY number LIMIT ?",
+            f"SELECT {FIELDS}, {_HOME} FROM pictures WHERE {condition} AND number > ? ORDER BY number LIMIT ?",
             [*values, start, limit],
         )
-        return [_picture(row[:-1], row[-1]) for row in rows]
+        return [picture_of(row[:-1], row[-1]) for row in rows]
 
     def picture(self, picture_id: str) -> Picture:
         """The picture with that id. PictureMissing when there is none."""
-        row = self.database.row(f"SELECT {_FIELDS}, {_HOME} FROM pictures WHERE id = ?", [picture_id])
+        row = self.database.row(f"SELECT {FIELDS}, {_HOME} FROM pictures WHERE id = ?", [picture_id])
         if row is None:
             raise _missing(picture_id)
-        return _picture(row[:-1], row[-1])
+        return picture_of(row[:-1], row[-1])
 
     def number(self, picture_id: str) -> int:
         """The number of the picture with that id. PictureMissing when there is none."""
@@ -183,6 +171,21 @@ class Catalog:
             raise _missing(picture_id)
         return bytes(row[0])
 
+    def looks(self, where: PictureFilter) -> tuple[Numbers, NDArray[np.uint8]]:
+        """((N,) rising numbers, (N, LOOK_BYTES) pixels of their tiny versions) of what the filter lets through."""
+        condition, values = self._selection(where)
+        query = f"SELECT number, look FROM pictures WHERE {condition} AND number > ? ORDER BY number LIMIT ?"
+        numbers: list[int] = []
+        pixels: list[bytes] = []
+        after = 0
+        while rows := self.database.rows(query, [*values, after, PAGE_ROWS]):
+            after = int(rows[-1][0])
+            whole = [row for row in rows if len(row[1]) == LOOK_BYTES]
+            numbers += [int(row[0]) for row in whole]
+            pixels += [row[1] for row in whole]
+        matrix = np.frombuffer(b"".join(pixels), dtype=np.uint8).reshape(-1, LOOK_BYTES)
+        return np.asarray(numbers, dtype=np.int64), matrix
+
     def fingerprints(self) -> dict[str, str]:
         """Collection → sha256 over its pictures' ids and what is said of them, in order of the ids."""
         found: dict[str, str] = {}
@@ -209,7 +212,7 @@ class Catalog:
         places = ", ".join("?" * 17)
         with self.database.transaction():
             self.database.run(
-                f"INSERT INTO pictures ({_FIELDS}, file_sha256, look) VALUES ({places})",
+                f"INSERT INTO pictures ({FIELDS}, file_sha256, look) VALUES ({places})",
                 [*_values(row.picture), row.file_sha256, row.look],
             )
             number = self.number(row.picture.id)
@@ -329,18 +332,18 @@ class Catalog:
     def _pages(self, only: list[int] | None, after: int) -> Iterator[list[tuple[int, Picture]]]:
         """Pages of (number, picture) by rising number; no cursor stays open between two pages."""
         if only is None:
-            query = f"SELECT number, {_FIELDS}, {_HOME} FROM pictures WHERE number > ? ORDER BY number LIMIT ?"
+            query = f"SELECT number, {FIELDS}, {_HOME} FROM pictures WHERE number > ? ORDER BY number LIMIT ?"
             while rows := self.database.rows(query, [after, PAGE_ROWS]):
-                yield [(int(row[0]), _picture(row[1:-1], row[-1])) for row in rows]
+                yield [(int(row[0]), picture_of(row[1:-1], row[-1])) for row in rows]
                 after = int(rows[-1][0])
             return
         query = (
-            f"SELECT number, {_FIELDS}, {_HOME} FROM pictures "
+            f"SELECT number, {FIELDS}, {_HOME} FROM pictures "
             "WHERE number IN (SELECT value FROM json_each(?)) AND number > ? ORDER BY number"
         )
         for start in range(0, len(only), PAGE_ROWS):
             rows = self.database.rows(query, [json.dumps(only[start : start + PAGE_ROWS]), after])
-            yield [(int(row[0]), _picture(row[1:-1], row[-1])) for row in rows]
+            yield [(int(row[0]), picture_of(row[1:-1], row[-1])) for row in rows]
 
     def _counter(self, name: str) -> int:
         row = self.database.row("SELECT value FROM counters WHERE name = ?", [name])

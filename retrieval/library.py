@@ -18,6 +18,7 @@ from interleaf.errors import InvalidBrief, LibraryBusy, LibraryDamaged, PictureM
 from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
 from interleaf.text import clean_line
 from retrieval.catalog import Catalog
+from retrieval.likeness import nearest_looks
 from retrieval.pictures.decode import decode, open_stored
 from retrieval.pictures.ingest import Dedupe, Ingest, IngestProgress, IngestReport
 from retrieval.pictures.metadata import PictureMetadata, from_mapping
@@ -38,6 +39,7 @@ Hits = list[list[PictureHit]]
 
 MAX_COLLECTION_CHARS: Final = 100
 EVERYTHING: Final = PictureFilter()
+REMOVED_AT_ONCE: Final = 500
 
 
 class PictureLibrary:
@@ -80,15 +82,17 @@ class PictureLibrary:
         *,
         dedupe: Dedupe = "near",
         given: Mapping[str, Any] | PictureMetadata | None = None,
+        names: Mapping[Path, str] | None = None,
         on_progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
         """Take in the pictures of folders, ZIP archives and single files; what cannot be read is refused by name.
 
-        `given` is said of every one of them and goes before sidecars and embedded metadata. Called again after a
+        `given` is said of every one of them and goes before sidecars and embedded metadata. `names`: what a person
+        calls some of the files, where they lie under names of ours. Called again after a
         crash, it continues. LibraryBusy when another process is adding; OutputUnwritable when the disk is full."""
         collection = _collection(collection)
         with self._writing():
-            offers = offered(paths)
+            offers = offered(paths, names)
             if given is not None:
                 above = given if isinstance(given, PictureMetadata) else from_mapping(given, "given")
                 offers.offers = [replace(o, beside=above.over(o.beside).cleaned()) for o in offers.offers]
@@ -105,6 +109,21 @@ class PictureLibrary:
         collection = _collection(collection)
         with self._writing():
             return self._ingest(offered_described(items), collection, dedupe, on_progress)
+
+    def remove_collection(self, collection: str, on_progress: Callable[[int], None] | None = None) -> int:
+        """Take every picture out of a collection; how many. Those of no other collection are gone from the library.
+
+        `on_progress(done)` is called after each part; what it raises stops the work, which may be begun again."""
+        done = 0
+        with self._writing():
+            where = PictureFilter(collections=(collection,))
+            while pictures := self._catalog.pictures(where, REMOVED_AT_ONCE):
+                for picture_id, media_type in self._catalog.remove([p.id for p in pictures], collection):
+                    self._store.remove(picture_id, media_type)
+                done += len(pictures)
+                if on_progress is not None:
+                    on_progress(done)
+        return done
 
     def remove(self, ids: Sequence[str], collection: str | None = None) -> tuple[str, ...]:
         """Take pictures out of one collection, or of all; the ids of those that are gone from the library.
@@ -176,6 +195,21 @@ class PictureLibrary:
     def search(self, queries: Sequence[PictureQuery], k: int, where: PictureFilter = EVERYTHING) -> Hits:
         """At most k allowed hits per query, best first. Unsupported when the library was opened without an encoder."""
         return self._opened_searcher().search(queries, k, where)
+
+    def search_like(self, data: bytes, name: str, k: int, where: PictureFilter) -> list[PictureHit]:
+        """The k pictures most like a picture file's bytes, best first. PictureUnreadable, by `name`.
+
+        One that the filter lets through with the same pixels comes first, with score 1, then what is like it in words
+        and pixels. A picture that is not in the library is compared by the pixel encoder, or, where there is none, by
+        its colours and their layout."""
+        picture = decode(data, name)
+        same = self._catalog.pictures(where.model_copy(update={"only_ids": (picture.id,)}), 1)
+        if same and k:
+            others = self.search([PictureQuery(picture_id=picture.id)], k - 1, where)[0] if k > 1 else []
+            return [PictureHit(picture=same[0], score=1.0), *others]
+        if self.searches_pixels:
+            return self._opened_searcher().search_pixels(picture.image, k, where)
+        return nearest_looks(self._catalog, picture.image, k, where)
 
     def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Encode what has no vectors yet and bring the indexes up to the catalog; search does it by itself.

@@ -86,6 +86,21 @@ class Searcher:
         found = [[_hit(shown[n], scores) for n, scores in hits if n in shown] for hits in ranked]
         return found or [[] for _ in queries]
 
+    def search_pixels(self, image: Image, k: int, where: PictureFilter) -> list[PictureHit]:
+        """The k best by the pixels of a decoded picture that need not be in the library. RetrievalError without a
+        picture encoder."""
+        if self._pixel_embedder is None:
+            raise RetrievalError("pixels", "this library has no picture encoder.", "Name one, or search by words.")
+        with self._lock:
+            self._derived.refresh()
+            allowed = self._catalog.allowed_numbers(where)
+            nothing = self._stacked([])
+            words = np.zeros(len(self._derived.words), np.float32)
+            asked = _Asked(words, 1.0, nothing, nothing, self._pixel_embedder.encode_pictures([image]))
+            ranked = self._rank(asked, k, allowed) if k and len(allowed) else []
+            shown = self._catalog.pictures_by_number([number for number, _ in ranked])
+        return [_hit(shown[number], scores) for number, scores in ranked if number in shown]
+
     def close(self) -> None:
         """Let go of the indexes; everything is on disk already."""
 

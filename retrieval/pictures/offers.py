@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,21 +60,25 @@ class Offers:
     ignored_files: int = 0
 
 
-def offered(paths: Sequence[Path]) -> Offers:
-    """The pictures in folders, archives and single files. What cannot be read is refused by name."""
+def offered(paths: Sequence[Path], names: Mapping[Path, str] | None = None) -> Offers:
+    """The pictures in folders, archives and single files. What cannot be read is refused by name.
+
+    `names`: what a person calls some of the files, where they lie under names of ours."""
     found = Offers()
+    called = names or {}
     beside: dict[Path, Beside] = {}
     for path in paths:
+        label = clean_line(called[path])[-MAX_LABEL_CHARS:] if path in called else _label(path)
         try:
             if path.is_dir():
                 _walk_folder(path, found)
                 continue
             mode = path.stat().st_mode
             if not stat.S_ISREG(mode):
-                found.refused.append(Refusal(_label(path), "it is neither a file nor a folder. Leave it out."))
+                found.refused.append(Refusal(label, "it is neither a file nor a folder. Leave it out."))
                 continue
             if is_archive(_head(path)):
-                _open_archive(path, _label(path), found)
+                _open_archive(path, label, found)
                 continue
         except OSError as error:
             found.refused.append(_refusal(path, error))
@@ -85,7 +89,8 @@ def offered(paths: Sequence[Path]) -> Offers:
         if _speaks_for_others(path, beside[folder].names):
             found.ignored_files += 1
             continue
-        _offer_file(path, _label(path), beside[folder].about(path.name, found.notes), found)
+        said = beside[folder].about(path.name, found.notes)
+        _offer_file(path, label, said, found, name=label if path in called else path.name)
     return found
 
 
@@ -157,7 +162,7 @@ def _look_at_file(path: Path, beside: Beside, found: Offers) -> None:
         found.ignored_files += 1
 
 
-def _offer_file(path: Path, label: str, said: PictureMetadata, found: Offers) -> None:
+def _offer_file(path: Path, label: str, said: PictureMetadata, found: Offers, *, name: str = "") -> None:
     try:
         status = path.stat()
     except OSError as error:
@@ -166,7 +171,7 @@ def _offer_file(path: Path, label: str, said: PictureMetadata, found: Offers) ->
     place = os.fsencode(path.absolute())
     read = partial(read_file, path, label, MAX_FILE_BYTES)
     found.offers.append(
-        Offer(label, clean_line(path.name), place, status.st_size, status.st_mtime_ns, said.cleaned(), read)
+        Offer(label, clean_line(name or path.name), place, status.st_size, status.st_mtime_ns, said.cleaned(), read)
     )
 
 
