@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import openapi, problems
+from api.deprecation import DEPRECATED, Deprecated, Deprecation
 from api.door import Door
+from api.heads import Heads
 from api.keys import Gate
 from api.known_keys import KnownKeys
 from api.limits import BodyGuard, Limits
@@ -67,6 +69,7 @@ def create_app(
     limits: Limits | None = None,
     clock: Clock = utc_now,
     rates: Rates | None = None,
+    deprecated: Mapping[str, Deprecation] = DEPRECATED,
 ) -> FastAPI:
     """The service's HTTP side. It opens nothing and closes nothing: `database` and `store` belong to the caller, who
     has called `prepare`.
@@ -124,16 +127,18 @@ def create_app(
             Middleware(Meter, metrics=counted),
             Middleware(Gate, door=lambda: door, rates=rates or Rates()),
             Middleware(BodyGuard, limits=kept, upload_paths=frozenset({uploads.PATH})),
+            *([Middleware(Deprecated, named=deprecated)] if deprecated else []),
+            Middleware(Heads),
         ],
     )
     app.state.door = door
-    problems.install(app)
+    problems.install(app, lambda path: openapi.methods_of(openapi.describe(app, deprecated), path))
     parts = (jobs, job_input, job_events, documents, artifacts, uploads, service_keys, health, metrics, problem_pages)
     for part in parts:
         app.include_router(part.router)
 
     async def description(request: Request) -> Response:
-        return JSONResponse(openapi.describe(app), headers={"Cache-Control": "no-cache"})
+        return JSONResponse(openapi.describe(app, deprecated), headers={"Cache-Control": "no-cache"})
 
     app.add_route(openapi.PATH, description, methods=["GET"], include_in_schema=False)
     return app

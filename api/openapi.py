@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.deprecation import Deprecation
 from api.problems import MEDIA_TYPE, Problem
 from interleaf import __version__
 
-__all__ = ["ETAG", "NOT_MODIFIED", "NO_CONTENT", "PATH", "describe", "problems"]
+__all__ = ["ETAG", "NOT_MODIFIED", "NO_CONTENT", "PATH", "describe", "methods_of", "problems"]
 
 PATH: Final = "/v1/openapi.json"
 
@@ -47,6 +51,9 @@ An order is a job: `POST /v1/jobs` answers 202 at once, and the job is not lost 
 Each request but those to `/healthz`, `/readyz`, this description and the meanings of codes has a key:
 `Authorization: Bearer ilk_…`. What belongs to another key answers 404. Every error is `application/problem+json`
 (RFC 9457) with a stable `code` and a `request_id`.
+
+What has GET has HEAD, which answers the same without a body. Lists have the header `Link` with the addresses of other
+pages. An operation that is to go says so beforehand: `Deprecation` and `Sunset` on its answers, `deprecated` here.
 """
 
 
@@ -55,7 +62,17 @@ def problems(*statuses: int) -> Answers:
     return {status: _problem(status) for status in statuses}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def methods_of(description: Mapping[str, Any], path: str) -> list[str]:
+    """The methods that the operations at a path have; none where there is nothing."""
+    return [
+        method.upper()
+        for template, operations in description["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
+        for method in operations
+    ]
+
+
+def describe(app: FastAPI, deprecated: Mapping[str, Deprecation] | None = None) -> dict[str, Any]:
     """The description of all routes of `app`; made once."""
     if app.openapi_schema is not None:
         return app.openapi_schema
@@ -73,6 +90,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
+            if operation["operationId"] in (deprecated or {}):
+                operation["deprecated"] = True
+        if "get" in operations:
+            operations["head"] = _head_of(operations["get"])
     schemas = found["components"]["schemas"]
     schemas.setdefault("Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}"))
     for name, schema in schemas["Problem"].pop("$defs", {}).items():
@@ -102,6 +123,20 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(_HEADERS)
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _head_of(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without bodies: `getJob` → `headJob`, `listJobs` → `headJobs`."""
+    head = deepcopy(dict(operation))
+    head["operationId"] = "head" + re.sub(r"^(get|list)", "", operation["operationId"])
+    head["summary"] = f"{operation['summary'].rstrip('?')}: the headers alone"
+    head["description"] = "What GET answers, without its body."
+    head["responses"] = {
+        status: {name: told for name, told in answer.items() if name != "content"}
+        for status, answer in head["responses"].items()
+        if status not in ("206", "416")  # a range is GET's
+    }
+    return head
 
 
 _HEADERS: Final[dict[str, Any]] = {

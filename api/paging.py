@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
+from urllib.parse import urlencode
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from api.reply import reply
 from interleaf.errors import InvalidRequest
 from workers.store.ids import IdKind, require_id
 
-__all__ = ["Page", "Position", "page_of", "positions"]
+__all__ = ["LINKS", "Page", "Position", "link_of", "listed", "page_of", "positions"]
 
 V = TypeVar("V", bound=BaseModel)
+
+LINKS: Final[dict[str, Any]] = {
+    "Link": {"schema": {"type": "string"}, "description": "first, next and prev: addresses of other pages (RFC 8288)"}
+}
+# An answer's headers have a limit in every client; links to a list with a longer query are left out.
+MAX_QUERY_CHARS: Final = 4_000
 
 
 class _Named(Protocol):
@@ -41,12 +49,16 @@ class Position:
     limit: int
     after: str | None
     before: str | None
+    path: str
+    filters: tuple[tuple[str, str], ...]
+    """What else the request's query says, in its order."""
 
 
 def positions(kind: IdKind) -> Any:
     """A dependency that reads `limit`, `after` and `before` of a list of such ids. InvalidRequest names the field."""
 
     async def position(
+        request: Request,
         limit: Annotated[int, Query(ge=1, le=100, description="How many at most")] = 20,
         after: Annotated[str | None, Query(description="Id of the last one of the page before")] = None,
         before: Annotated[str | None, Query(description="Id of the first one of the page after")] = None,
@@ -56,7 +68,7 @@ def positions(kind: IdKind) -> Any:
         for name, given in (("after", after), ("before", before)):
             if given is not None:
                 require_id(kind, given, name)
-        return Position(limit, after, before)
+        return Position(limit, after, before, request.url.path, _filters(request))
 
     return Depends(position)
 
@@ -76,3 +88,26 @@ def page_of(
         first_id=found[0].id if found else None,
         last_id=found[-1].id if found else None,
     )
+
+
+def listed(page: Page[Any], at: Position) -> Response:
+    """The page as an answer, with links to its neighbours."""
+    steps: dict[str, tuple[tuple[str, str], ...]] = {"first": ()}
+    backwards = at.before is not None
+    if page.last_id is not None and (backwards or page.has_more):
+        steps["next"] = (("after", page.last_id),)
+    if page.first_id is not None and (page.has_more if backwards else at.after is not None):
+        steps["prev"] = (("before", page.first_id),)
+    own = (*at.filters, ("limit", str(at.limit)))
+    return reply(page, headers=link_of(at.path, {rel: own + cursor for rel, cursor in steps.items()}))
+
+
+def link_of(path: str, queries: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, str]:
+    """The header Link: by relation, a query of that path. No header where the queries are too long for one."""
+    told = [f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in queries.items()]
+    return {"Link": ", ".join(told)} if sum(map(len, told)) <= MAX_QUERY_CHARS else {}
+
+
+def _filters(request: Request) -> tuple[tuple[str, str], ...]:
+    cursor = ("limit", "after", "before")
+    return tuple((name, value) for name, value in request.query_params.multi_items() if name not in cursor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -159,8 +159,8 @@ def problem_answer(scope: Scope, error: InterleafError, headers: Mapping[str, st
     return _response(problem, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app`'s routes a problem."""
+def install(app: FastAPI, methods_of: Callable[[str], Sequence[str]]) -> None:
+    """Make every error of `app`'s routes a problem. `methods_of(path)`: those that the routes of a path have."""
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, InterleafError)
@@ -182,6 +182,11 @@ def install(app: FastAPI) -> None:
         if isinstance(carried, InterleafError):
             # The rest of the body is not read, so the connection cannot be used again.
             return problem_answer(request.scope, carried, headers | {"Connection": "close"})
+        if error.status_code == 405:
+            # The framework names those of the first route that it finds at the path.
+            found = methods_of(request.url.path) or headers.get("Allow", "GET").replace(" ", "").split(",")
+            headers = {name: value for name, value in headers.items() if name.lower() != "allow"}
+            headers["Allow"] = ", ".join(sorted(found))
         code, detail = _HTTP_CODES.get(error.status_code, ("refused", "The request is refused."))
         request_id = request.scope.get("state", {}).get("request_id")
         return _response(_problem(error.status_code, code, detail, request_id, None), headers)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import StreamingResponse
 
 from api.door import Reader, TheDoor
+from api.heads import is_head
 from api.openapi import ETAG, NOT_MODIFIED, problems
 from api.problems import problem_answer
 from api.reply import matches
@@ -62,7 +63,8 @@ async def get_artifact(
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     start, end, status = 0, artifact.bytes, 200
-    if range_ is not None and (if_range is None or if_range == etag):
+    # A range is a part of what GET gives; HEAD tells of the whole.
+    if range_ is not None and not is_head(request) and (if_range is None or if_range == etag):
         asked = _RANGE.fullmatch(range_.strip())
         if asked is not None:
             found = _part(asked, artifact.bytes)
@@ -73,6 +75,8 @@ async def get_artifact(
             (start, end), status = found, 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{artifact.bytes}"
     headers["Content-Length"] = str(end - start)
+    if is_head(request):
+        return Response(None, status, headers, artifact.media_type)
     pieces = await door.threads.run(door.store.read, artifact.file_key, start, end - start)
     return StreamingResponse(door.threads.each(pieces), status, headers, artifact.media_type)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api.door import Reader, TheDoor
 from api.openapi import ETAG, NOT_MODIFIED
-from api.paging import Page, Position, page_of, positions
+from api.paging import LINKS, Page, Position, listed, page_of, positions
 from api.reply import etag_of, matches, reply
 from api.routes.job_view import ArtifactView
 from workers.store.pieces import Document
@@ -48,14 +48,20 @@ def _line(document: Document) -> DocumentLine:
     )
 
 
-@router.get("", response_model=Page[DocumentLine], operation_id="listDocuments", summary="List documents, newest first")
+@router.get(
+    "",
+    response_model=Page[DocumentLine],
+    operation_id="listDocuments",
+    summary="List documents, newest first",
+    responses={200: {"headers": LINKS}},
+)
 async def list_documents(door: TheDoor, key: Reader, at: Annotated[Position, positions("doc")]) -> Response:
     """Without their blocks."""
 
     def read() -> Page[DocumentLine]:
         return page_of(lambda limit, after, before: door.pieces.documents(key.id, limit, after, before), at, _line)
 
-    return reply(await door.threads.run(read))
+    return listed(await door.threads.run(read), at)
 
 
 @router.get(

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from api.door import Door, Reader, TheDoor
+from api.heads import is_head
+from api.paging import LINKS, link_of
 from api.reply import reply
 from interleaf.errors import InvalidRequest, JobUnknown, RequestsTooMany, ServiceAway
 from workers.store.api_keys import ApiKey
@@ -61,6 +63,7 @@ class EventList(BaseModel):
             "rises by one, `event:` is the name, `data:` is the event; `gap` says that events before `first_id` are "
             "no longer kept; a comment comes every 15 seconds. Send `Last-Event-ID` to go on.",
             "content": {SSE: {"schema": {"type": "string"}}},
+            "headers": LINKS,
         }
     },
 )
@@ -80,18 +83,22 @@ async def get_events(
     streamed = SSE in request.headers.get("accept", "")
     page = await _page(door, key, job_id, position, PAGE_EVENTS if streamed else limit)
     if not streamed:
-        return reply(
-            EventList(
-                data=[EventView.of(event) for event in page.events],
-                gap_until=page.gap_until,
-                last_id=page.last_id,
-                ended=page.ended,
-            )
+        told = EventList(
+            data=[EventView.of(event) for event in page.events],
+            gap_until=page.gap_until,
+            last_id=page.last_id,
+            ended=page.ended,
         )
+        queries: dict[str, list[tuple[str, str]]] = {"first": [("limit", str(limit))]}
+        if page.events and page.events[-1].id < page.last_id:
+            queries["next"] = [("after", str(page.events[-1].id)), ("limit", str(limit))]
+        return reply(told, headers=link_of(request.url.path, queries))
     if not door.streams.has_room(key.id):
         raise RequestsTooMany("streams", f"{door.limits.max_streams} are open.", "Close one, or poll the list.")
     # A proxy that collects the stream would hold back the news.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if is_head(request):
+        return Response(None, 200, headers, SSE)
     return StreamingResponse(_stream(door, key, job_id, position, page), 200, headers, SSE)
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AwareDatetime
 from api.door import Door, Reader, TheDoor, Writer
 from api.idempotency import IdempotencyKey, named_request
 from api.openapi import NO_CONTENT, problems
-from api.paging import Page, Position, positions
+from api.paging import LINKS, Page, Position, listed, positions
 from api.reply import answer_of, reply, response_of
 from api.routes.job_order import Labels, metadata_of, upload_ids, validated
 from api.routes.job_view import JobView, job_view
@@ -119,7 +119,13 @@ async def create_job(
     return await _created(door, key, named_request(request, key, name, await request.body()), prefer, create)
 
 
-@router.get("", response_model=Page[JobView], operation_id="listJobs", summary="List jobs, newest first")
+@router.get(
+    "",
+    response_model=Page[JobView],
+    operation_id="listJobs",
+    summary="List jobs, newest first",
+    responses={200: {"headers": LINKS}},
+)
 async def list_jobs(
     door: TheDoor,
     key: Reader,
@@ -154,7 +160,7 @@ async def list_jobs(
             last_id=page.last_id,
         )
 
-    return reply(await door.threads.run(read))
+    return listed(await door.threads.run(read), at)
 
 
 @router.get("/{job_id}", response_model=JobView, operation_id="getJob", summary="Look at a job")

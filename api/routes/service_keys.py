@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.door import KeyAdmin, TheDoor
-from api.paging import Page, Position, page_of, positions
+from api.paging import LINKS, Page, Position, listed, page_of, positions
 from api.reply import reply
 from api.strict_json import StrictRoute
 from interleaf.schema.word import Line
@@ -80,14 +80,20 @@ async def create_key(door: TheDoor, key: KeyAdmin, order: Annotated[KeyOrder, Bo
     return reply(NewKey(**_view(made).model_dump(), secret=secret), 201)
 
 
-@router.get("", response_model=Page[KeyView], operation_id="listKeys", summary="List keys, newest first")
+@router.get(
+    "",
+    response_model=Page[KeyView],
+    operation_id="listKeys",
+    summary="List keys, newest first",
+    responses={200: {"headers": LINKS}},
+)
 async def list_keys(door: TheDoor, key: KeyAdmin, at: Annotated[Position, positions("key")]) -> Response:
     """Revoked ones, too."""
 
     def read() -> Page[KeyView]:
         return page_of(lambda limit, after, before: door.keys.list(limit, after, before), at, _view)
 
-    return reply(await door.threads.run(read))
+    return listed(await door.threads.run(read), at)
 
 
 @router.delete("/{key_id}", response_model=KeyView, operation_id="revokeKey", summary="Revoke a key")

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from api.door import Door, Reader, TheDoor, Writer
 from api.idempotency import IdempotencyKey, named_request
 from api.openapi import NO_CONTENT, problems
-from api.paging import Page, Position, page_of, positions
+from api.paging import LINKS, Page, Position, listed, page_of, positions
 from api.reply import answer_of, reply, response_of
 from interleaf.errors import BodyInvalid, MediaUnsupported
 from workers.store.answered import Answer
@@ -105,14 +105,20 @@ async def create_upload(request: Request, door: TheDoor, key: Writer, name: Idem
     return response_of(given, replayed=replayed)
 
 
-@router.get("", response_model=Page[UploadView], operation_id="listUploads", summary="List uploads, newest first")
+@router.get(
+    "",
+    response_model=Page[UploadView],
+    operation_id="listUploads",
+    summary="List uploads, newest first",
+    responses={200: {"headers": LINKS}},
+)
 async def list_uploads(door: TheDoor, key: Reader, at: Annotated[Position, positions("upl")]) -> Response:
     """Those that have not expired."""
 
     def read() -> Page[UploadView]:
         return page_of(lambda limit, after, before: door.uploads.list(key.id, limit, after, before), at, _view)
 
-    return reply(await door.threads.run(read))
+    return listed(await door.threads.run(read), at)
 
 
 @router.get("/{upload_id}", response_model=UploadView, operation_id="getUpload", summary="Look at an upload")
