@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from interleaf.errors import SettingInvalid
 
-__all__ = ["Settings", "settings"]
+__all__ = ["Settings", "environment_with", "settings"]
 
 
 def _default_home() -> Path:
@@ -70,6 +72,9 @@ class Settings(BaseSettings):
     key_active_jobs: int = Field(1_000, ge=1, description="Jobs of one key that have not ended, at a time")
     key_stored_mb: int = Field(10_240, ge=1, description="Uploads and finished files of one key together, in MiB")
     max_queued_jobs: int = Field(100_000, ge=1, description="Jobs of all keys that wait, at a time")
+    outbound_private: bool = Field(
+        False, description="Whether requests to addresses that others named may go to private networks, on any port"
+    )
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 
@@ -127,3 +132,12 @@ def settings() -> Settings:
             f"{first['msg']} (value: {first.get('input')!r}).",
             "Correct or unset it; .env.example lists every setting.",
         ) from error
+
+
+def environment_with(changes: Mapping[str, str], *, python_path: Sequence[str] = ()) -> dict[str, str]:
+    """The environment of this process with these changes, for a process that it starts; the folders of `python_path`
+    come first where that one looks for modules."""
+    environment = {**os.environ, **changes}  # noqa: TID251
+    there = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
+    environment["PYTHONPATH"] = os.pathsep.join([*python_path, *(place for place in there if place not in python_path)])
+    return environment

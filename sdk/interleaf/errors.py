@@ -30,6 +30,7 @@
     │   ├── RequestInProgress          the first request with that Idempotency-Key is still at work (retryable)
     │   ├── RequestsTooMany            more requests in a minute than the key may send (retryable)
     │   ├── QuotaReached               the key has as many jobs, or stores as much, as it may (retryable)
+    │   ├── TargetRefused              an address of the web to which no request may go
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── NeedsInput                     the run waits for a person's answer
     ├── CompositionFailed              the workflow gave up
@@ -43,6 +44,7 @@
     ├── ServiceError                   what runs the jobs: database, queue, workers
     │   ├── ServiceAway                the database or the queue cannot be reached now (retryable)
     │   ├── QueueFull                  as many jobs wait as may wait (retryable)
+    │   ├── TargetAway                 an address of the web that does not answer (retryable)
     │   ├── DatabaseUnusable           damaged, of another version, or it refused what was written
     │   ├── LeaseLost                  the job is no longer this worker's; it must stop and write nothing
     │   ├── WorkerLost                 a job's error: its workers died, as often as it may be tried (retryable)
@@ -115,6 +117,8 @@ __all__ = [
     "ServiceError",
     "SettingInvalid",
     "SourceUnreadable",
+    "TargetAway",
+    "TargetRefused",
     "Unsupported",
     "WeightsUnusable",
     "WorkerLost",
@@ -369,6 +373,12 @@ class QuotaReached(RequestRefused):
     exit_code = 5
 
 
+class TargetRefused(RequestRefused):
+    """An address of the web to which no request may go, or a request that may not be sent there."""
+
+    code = "target_refused"
+
+
 class Unsupported(RequestRefused):
     """A well-formed request for something that this installation does not offer."""
 
@@ -473,6 +483,15 @@ class QueueFull(ServiceError):
     code = "queue_full"
     retryable = True
     http_status = 503
+    exit_code = 5
+
+
+class TargetAway(ServiceError):
+    """An address of the web has no host, cannot be reached, or did not answer in time."""
+
+    code = "target_away"
+    retryable = True
+    http_status = 502
     exit_code = 5
 
 
