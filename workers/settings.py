@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         return self.home / "library"
 
     @property
+    def libraries_dir(self) -> Path:
+        """Picture libraries of the service, one folder for each key."""
+        return self.home / "libraries"
+
+    @property
     def models_dir(self) -> Path:
         """Language models, one folder for each."""
         return self.home / "models"

@@ -25,7 +25,8 @@
     │   ├── MediaUnsupported           a file, or a body, of a kind that is not taken
     │   ├── KeyRefused                 a request without a key of the service, or with one that is not known
     │   ├── ScopeMissing               the key may not do this
-    │   ├── ObjectUnknown              no document, artifact, upload or key with that id belongs to this key
+    │   ├── ObjectUnknown              no document, artifact, upload, library or key with that id belongs to this key
+    │   ├── NameTaken                  another thing of this key has that name
     │   ├── IdempotencyMismatch        the Idempotency-Key was used for another request
     │   ├── RequestInProgress          the first request with that Idempotency-Key is still at work (retryable)
     │   ├── RequestsTooMany            more requests in a minute than the key may send (retryable)
@@ -93,6 +94,7 @@ __all__ = [
     "ModelBusy",
     "ModelError",
     "ModelMissing",
+    "NameTaken",
     "NeedsInput",
     "NothingToSay",
     "ObjectUnknown",
@@ -334,10 +336,17 @@ class ScopeMissing(RequestRefused):
 
 
 class ObjectUnknown(RequestRefused):
-    """No document, artifact, upload or key with that id, or it belongs to another key: the two are not told apart."""
+    """No such thing (document, artifact, upload, library, key), or it is another key's: the two are not told apart."""
 
     code = "object_unknown"
     http_status = 404
+
+
+class NameTaken(RequestRefused):
+    """Another thing of this key, of the same kind, has that name."""
+
+    code = "name_taken"
+    http_status = 409
 
 
 class IdempotencyMismatch(RequestRefused):

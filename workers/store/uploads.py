@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from interleaf.errors import MediaUnsupported, ObjectUnknown, QuotaReached
 from interleaf.text import clean_line
@@ -18,7 +18,8 @@ from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.ids import is_id, new_id
-from workers.store.tables import ArtifactRow, UploadRow
+from workers.store.stored_bytes import stored_bytes
+from workers.store.tables import UploadRow
 
 __all__ = ["REFERENCE", "Upload", "Uploads", "upload_named"]
 
@@ -89,15 +90,12 @@ class Uploads:
             media_type = sniffed.media_type
             with self._database.transaction() as session:
                 if max_stored_bytes is not None:
-                    stored = sum(
-                        session.scalar(select(func.coalesce(func.sum(row.bytes), 0)).where(row.owner == owner)) or 0
-                        for row in (UploadRow, ArtifactRow)
-                    )
+                    stored = stored_bytes(session, owner)
                     if stored + kept.bytes > max_stored_bytes:
                         raise QuotaReached(
                             "stored bytes",
                             f"{stored} of {max_stored_bytes} are used, and the file has {kept.bytes}.",
-                            "Delete uploads or jobs that are no longer needed.",
+                            "Delete uploads, jobs or libraries that are no longer needed.",
                         )
                 row = UploadRow(
                     id=upload_id,
@@ -127,12 +125,14 @@ class Uploads:
             raise _unknown(upload_id)
         return found[0]
 
-    def require(self, upload_ids: Sequence[str], owner: str) -> None:
-        """ObjectUnknown names the first that is not the owner's, or not there any more."""
-        found = {upload.id for upload in self._found(upload_ids, owner)}
+    def require(self, upload_ids: Sequence[str], owner: str) -> list[Upload]:
+        """Each of them once. ObjectUnknown names the first that is not the owner's, or not there any more."""
+        found = self._found(upload_ids, owner)
+        known = {upload.id for upload in found}
         for upload_id in upload_ids:
-            if upload_id not in found:
+            if upload_id not in known:
                 raise _unknown(upload_id)
+        return found
 
     def delete(self, upload_id: str, owner: str) -> None:
         """Delete it, first its row and then its file. ObjectUnknown."""
