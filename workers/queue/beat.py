@@ -31,3 +31,11 @@ class HereScheduler(Scheduler):  # type: ignore[misc] # untyped
             log.warning("%s: %s", entry.task, error)
         except Exception:
             log.exception("%s failed", entry.task)
+
+    def close(self) -> None:
+        """Beat ends."""
+        # The tasks know the app, and the app names this scheduler.
+        from workers.queue.tasks import end_beats
+
+        end_beats()
+        super().close()

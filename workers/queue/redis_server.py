@@ -26,6 +26,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from interleaf.errors import OutputUnwritable, RunBusy, ServiceAway, Unsupported
+from workers.queue.tied_process import tied_command
 
 if os.name == "posix":
     import fcntl
@@ -84,9 +85,17 @@ class RedisServer:
     """
 
     def __init__(
-        self, folder: Path, *, max_memory_mb: int = 256, on_death: Callable[[int], None] | None = None
+        self,
+        folder: Path,
+        *,
+        max_memory_mb: int = 256,
+        on_death: Callable[[int], None] | None = None,
+        tied: bool = False,
     ) -> None:
+        """`tied`: it ends when this process is killed, too (on Linux; elsewhere the next start ends it). Then `start`
+        is for a thread that lives as long as the process, such as the main thread."""
         self._folder = folder
+        self._tied = tied
         self._max_memory_mb = max_memory_mb
         self._on_death = on_death
         self._process: subprocess.Popen[bytes] | None = None
@@ -188,11 +197,12 @@ class RedisServer:
         raise ServiceAway("redis", "does not answer after its start.", f"Its log: {self._log_path}.")
 
     def _launched(self, deadline: float) -> subprocess.Popen[bytes]:
+        command = [str(server_binary()), *self._options()]
         held = self._held(deadline)
         try:
             with self._log_path.open("wb") as log:
                 process = subprocess.Popen(  # noqa: S603 (our own program and our own arguments)
-                    [str(server_binary()), *self._options()],
+                    tied_command(command) if self._tied else command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

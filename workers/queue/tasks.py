@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from billiard.process import current_process
 from celery import signals
 
-from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, RENDER, RENDER_TASK, UPKEEP_TASK, app
+from workers.queue.celery_app import COMPOSE_TASK, RENDER, RENDER_TASK, UPKEEP_TASK, app
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
+from workers.queue.tied_process import tie
 from workers.queue.upkeep import upkeep
 from workers.queue.worker_beat import WorkerBeat
 from workers.store.job_store import JobStore, job_store
 
-__all__ = ["compose", "keep_up", "render"]
+__all__ = ["BEAT", "compose", "end_beats", "keep_up", "render"]
+
+BEAT: Final = "beat"
+"""What beat calls itself among the workers."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,16 @@ def keep_up() -> None:
 def _worker_is_ready(sender: Any, **_: Any) -> None:
     # Children of a prefork pool say so themselves: the parent opens no connection that they would inherit.
     if sender.pool is not None and not sender.pool.__class__.__module__.endswith("prefork"):
-        _begin_beat(COMPOSE)
+        # A worker of several queues goes by the first of them, which bears the name of its role.
+        _begin_beat(next(iter(sender.app.amqp.queues.consume_from)))
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _child_is_ready(**_: Any) -> None:
+    if current_process().name == "MainProcess":
+        return  # a solo pool sends this, too, and forks nothing
+    # Left alone by a worker that was killed, it would take messages for ever, and nobody could stop it.
+    tie(os.getppid())
     _begin_beat(RENDER)
 
 
@@ -84,6 +94,18 @@ def _begin_beat(queue: str) -> None:
     beat = WorkerBeat(_process().store, queue)
     beat.start()
     _beats.append(beat)
+
+
+def end_beats() -> None:
+    """This process ends: nobody is to count on it any more."""
+    for beat in _beats:
+        beat.stop()
+    _beats.clear()
+
+
+@signals.beat_init.connect  # type: ignore[untyped-decorator]
+def _beat_is_ready(**_: Any) -> None:
+    _begin_beat(BEAT)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
@@ -105,6 +127,4 @@ def _worker_ended(**_: Any) -> None:
     here = _processes.get(os.getpid())
     if here is not None:
         here.keeper.release_all()
-    for beat in _beats:
-        beat.stop()
-    _beats.clear()
+    end_beats()

@@ -18,7 +18,12 @@ from workers.store.outbox import Outbox
 from workers.store.reconciler import Reconciler
 from workers.store.results import Results
 
-__all__ = ["JobStore", "job_store"]
+__all__ = ["JobStore", "host_name", "job_store"]
+
+
+def host_name() -> str:
+    """What this machine calls itself, as in the names of its workers."""
+    return socket.gethostname()[:100]
 
 
 class JobStore:
@@ -27,7 +32,7 @@ class JobStore:
     def __init__(self, chosen: Settings, *, clock: Clock = utc_now) -> None:
         self.settings = chosen
         self.clock = clock
-        self.worker = f"{socket.gethostname()[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.database = Database(chosen.job_database_url)
         self.jobs = Jobs(self.database, clock=clock)
         self.leases = Leases(self.database, clock=clock)

@@ -13,6 +13,7 @@ import interleaf
 import interleaf.cli.chat as chat_command
 import interleaf.cli.compose as compose_command
 import interleaf.cli.lessons as lessons_command
+import interleaf.cli.serve as serve_command
 import interleaf.cli.tune as tune_command
 from interleaf.cli.adapters import app as adapters_app
 from interleaf.cli.eval_ import app as eval_app
@@ -47,6 +48,8 @@ app.add_typer(adapters_app, name="adapters")
 app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)
+app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
+app.command(name="health", epilog=serve_command.HEALTH_EPILOG)(serve_command.health)
 
 
 def _show_version(wanted: bool) -> None:

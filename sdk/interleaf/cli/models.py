@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-import interleaf.cli.serve as serve_command
+import interleaf.cli.model_serve as serve_command
 from interleaf.cli.model_choice import MODELS, torch_dtype
 from interleaf.cli.model_table import described, model_record, model_table
 from interleaf.cli.printing import json_line, say, say_some, size_of

@@ -1,56 +1,146 @@
-"""`interleaf models serve`: a model for clients that speak OpenAI's chat completions."""
+"""`interleaf serve`: the service on this machine, whole or one part of it; `interleaf health`: whether a part works."""
 
 from __future__ import annotations
 
+import os
+import sys
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from interleaf.cli.key_file import key_in
-from interleaf.cli.model_choice import DEVICE, MODELS, model_folder
-from interleaf.cli.opened_engine import WeightsOption, opened_engine
+if TYPE_CHECKING:
+    from workers.settings import Settings
 
-__all__ = ["EPILOG", "serve"]
+__all__ = ["EPILOG", "HEALTH_EPILOG", "Role", "health", "serve"]
+
+DEFAULT_PORT = 8000
 
 EPILOG = """
 Examples:
 
-  interleaf models serve xc25
+  interleaf serve
 
-  interleaf models serve xc25 --host 0.0.0.0 --api-key-file key.txt
+  interleaf serve --data /srv/interleaf --port 0 --verbose
 
-In a client: base URL http://127.0.0.1:8000/v1, the model's name, any key where the server has none. In Python: \
-OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="any").chat.completions.create(model="xc25", messages=…)
+The first start prints the line `api key: KEY`, and every start, when everything answers, the line \
+`ready: http://127.0.0.1:PORT`. Then, in another terminal or program:
 
-Exit codes: 0 asked to end · 2 the address, the key, the device or the model's name cannot be used · 1 the model's \
-files are damaged.
+  INTERLEAF_API_KEY=KEY interleaf compose brief.yaml --server http://127.0.0.1:8000 --out out/
+
+Ctrl-C ends it: jobs that are being worked on go back to the queue and go on at the next start. What each part says \
+is in DATA/logs/.
+
+On several machines each runs parts of it, with the same INTERLEAF_DATABASE_URL, INTERLEAF_REDIS_URL and \
+INTERLEAF_ARTIFACTS, and one data folder that all see:
+
+  interleaf serve api --host 0.0.0.0
+
+  interleaf serve compose
+
+Exit codes: 0 asked to end · 2 the address or a setting cannot be used · 3 the data folder cannot be written · 5 \
+another service runs on the data folder, or the database or the queue is away.
+"""
+
+HEALTH_EPILOG = """
+Examples:
+
+  interleaf health
+
+  interleaf health api --port 8000
+
+  interleaf health compose
+
+Exit codes: 0 it works · 1 it does not.
 """
 
 
-def serve(
-    model: str = typer.Argument(..., metavar="NAME|DIR", help="A model of the list, or a model's folder."),
-    host: str = typer.Option("127.0.0.1", help="Address to listen at; one beyond this machine needs a key."),
-    port: int = typer.Option(8000, min=0, max=65_535, help="Port to listen at; 0: any free one."),
-    api_key_file: Path | None = typer.Option(
-        None, "--api-key-file", metavar="FILE", help="A file with the key that clients must send, 16 letters or more."
-    ),
-    queue: int = typer.Option(16, min=1, max=1_024, help="Requests answered or waiting at a time."),
-    weights: WeightsOption = typer.Option(WeightsOption.kept, help="Numbers of the weights in memory."),
-    device: str | None = DEVICE,
-    models: Path | None = MODELS,
-) -> None:
-    """Answer OpenAI-compatible clients: chat, streaming, pictures, JSON schemas. One model, this machine."""
-    folder = model_folder(model, models)
-    key = None if api_key_file is None else key_in(api_key_file)
-    from model.serving import server
+class Role(StrEnum):
+    """A part of the service."""
 
-    with (
-        server.bound_socket(host, port, has_key=key is not None) as listening,
-        opened_engine(folder, weights, device) as engine,
-    ):
-        app = server.create_app(engine, model_name=folder.name, api_key=key, queue_places=queue)
-        listening.listen()  # who reads the line may connect at once
-        shown_host, real_port = listening.getsockname()[:2]
-        shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
-        typer.echo(f"{folder.name} at http://{shown_host}:{real_port}/v1 (Ctrl-C ends)", err=True)
-        server.serve(app, listening)
+    api = "api"
+    compose = "compose"
+    render = "render"
+    library = "library"
+    beat = "beat"
+
+
+DATA = typer.Option(None, "--data", metavar="DIR", help="Data folder (default: INTERLEAF_HOME).")
+
+
+def serve(
+    role: Role | None = typer.Argument(None, help="One part only, in the foreground; without it: everything."),
+    data: Path | None = DATA,
+    port: int = typer.Option(DEFAULT_PORT, min=0, max=65_535, help="Port of the API; 0: any free one."),
+    host: str = typer.Option("127.0.0.1", help="Address of the API; 0.0.0.0 lets other machines in (with a key)."),
+    processes: int = typer.Option(2, min=1, max=64, help="Files that a render worker makes at once."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what every part logs."),
+) -> None:
+    """Run the service: jobs over HTTP, workers, queue and database, on this machine, with nothing to configure."""
+    from interleaf import approot
+
+    approot.enter()
+    from workers.service.part_command import environment_of, part_command
+
+    chosen = _settings(data)
+    if role is None:
+        _serve_all(chosen, host, port, verbose)
+        return
+    options = ["--host", host, "--port", str(port)] if role is Role.api else ["--processes", str(processes)]
+    command = part_command(role.value, *options)
+    # The part takes this process's place: its signals, its exit code and its output are its own.
+    os.execve(command[0], command, environment_of(chosen))  # noqa: S606 (our own program)
+
+
+def health(
+    role: Role | None = typer.Argument(None, help="The part; without it: all of them."),
+    data: Path | None = DATA,
+    port: int = typer.Option(DEFAULT_PORT, min=1, max=65_535, help="Port of the API on this machine."),
+) -> None:
+    """Say whether a part of the service works on this machine: the API answers, a worker has shown a sign of life."""
+    from interleaf import approot
+    from interleaf.errors import InterleafError
+
+    approot.enter()
+    from workers.service.health import require_api, require_worker
+    from workers.store.database import Database
+
+    chosen = _settings(data)
+    bad = False
+    for one in Role if role is None else (role,):
+        try:
+            if one is Role.api:
+                require_api("127.0.0.1", port)
+            else:
+                require_worker(Database(chosen.job_database_url), one.value)
+            typer.echo(f"{one.value}: ok")
+        except InterleafError as error:
+            bad = True
+            typer.echo(f"error: {error.message}", err=True)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _serve_all(chosen: Settings, host: str, port: int, verbose: bool) -> None:
+    from workers.service.listening import listening_socket
+    from workers.service.supervisor import Supervisor
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    def tell(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    with listening_socket(host, port) as listening:
+        echo = (lambda role, line: tell(f"{role:>7} | {line}")) if verbose else None
+        Supervisor(chosen, listening, say=say, tell=tell, echo=echo).run()
+
+
+def _settings(data: Path | None) -> Settings:
+    """The settings of this process, with the data folder that was chosen."""
+    from workers.settings import settings
+
+    return settings() if data is None else settings().model_copy(update={"home": data.expanduser().absolute()})

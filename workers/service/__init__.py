@@ -1,0 +1,1 @@
+"""The service on one machine: its parts as processes, started, watched, started again, stopped."""
