@@ -20,6 +20,9 @@
     │   ├── ArtifactMissing            no file of that key in the artifact store
     │   ├── FileOverLimit              a file that was sent is larger than it may be
     │   ├── BudgetSpent                a limit of the job's budget was reached: seconds or tokens
+    │   ├── BlockUnknown               an edit names a block that its version of the document does not have
+    │   ├── EditRefused                an edit does not fit the block that it names: field, reason, remedy
+    │   ├── VersionStale               the document has changed since it was read: its newest version is another
     │   ├── RequestStale               an answer to a question that the job no longer asks
     │   ├── BodyInvalid                what was sent is not JSON, or not of the form that was announced
     │   ├── MediaUnsupported           a file, or a body, of a kind that is not taken
@@ -69,12 +72,14 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ArtifactMissing",
+    "BlockUnknown",
     "BodyInvalid",
     "BudgetSpent",
     "CheckpointInvalid",
     "CompositionFailed",
     "DatabaseUnusable",
     "DownloadFailed",
+    "EditRefused",
     "FileOverLimit",
     "IdempotencyMismatch",
     "IndexUnusable",
@@ -122,6 +127,7 @@ __all__ = [
     "TargetAway",
     "TargetRefused",
     "Unsupported",
+    "VersionStale",
     "WeightsUnusable",
     "WorkerLost",
     "WriterMisspoke",
@@ -298,6 +304,27 @@ class BudgetSpent(RequestRefused):
     """A limit of the job's budget was reached: seconds or tokens."""
 
     code = "budget_spent"
+
+
+class BlockUnknown(RequestRefused):
+    """(block id, problem, remedy): the version that is edited has no such block."""
+
+    code = "block_unknown"
+    http_status = 404
+
+
+class EditRefused(RequestRefused):
+    """(field, problem, remedy): the edit is well-formed and does not fit the block that it names."""
+
+    code = "edit_refused"
+    http_status = 422
+
+
+class VersionStale(RequestRefused):
+    """(document, problem, remedy): somebody changed the document since it was read."""
+
+    code = "version_stale"
+    http_status = 412
 
 
 class RequestStale(RequestRefused):

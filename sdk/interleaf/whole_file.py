@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from interleaf.errors import OutputUnwritable
 
-__all__ = ["sync_folder", "unwritable", "write_whole"]
+__all__ = ["sync_folder", "unwritable", "write_whole", "write_whole_pieces"]
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name another output folder.",
@@ -30,13 +31,20 @@ def write_whole(path: Path, content: bytes) -> Path:
 
     OutputUnwritable when the folder cannot be written or the disk is full; nothing half-written is left.
     """
+    return write_whole_pieces(path, (content,))
+
+
+def write_whole_pieces(path: Path, pieces: Iterable[bytes]) -> Path:
+    """As `write_whole`, for what is too large to be in memory at once. Errors of interleaf that `pieces` raises come
+    through as they are."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".interleaf-", suffix=".part", dir=path.parent)
         aside = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                for piece in pieces:
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             # mkstemp gives 0600; a page is meant to be read and served.

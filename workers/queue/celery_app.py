@@ -14,13 +14,34 @@ from kombu.entity import Exchange, Queue
 from workers.queue.redis_server import RedisServer
 from workers.settings import Settings, settings
 
-__all__ = ["COMPOSE", "COMPOSE_TASK", "RENDER", "RENDER_TASK", "UPKEEP_TASK", "app", "broker_url", "make_app"]
+__all__ = [
+    "COMPOSE",
+    "COMPOSE_TASK",
+    "INGEST_TASK",
+    "LIBRARY",
+    "RENDER",
+    "RENDER_TASK",
+    "REQUEST_TASK",
+    "SEARCH",
+    "SWEEP_TASK",
+    "TIDY_TASK",
+    "UPKEEP_TASK",
+    "app",
+    "broker_url",
+    "make_app",
+]
 
 COMPOSE: Final = "compose"
 RENDER: Final = "render"
+LIBRARY: Final = "library"
+SEARCH: Final = "search"
 COMPOSE_TASK: Final = "interleaf.compose"
 RENDER_TASK: Final = "interleaf.render"
+INGEST_TASK: Final = "interleaf.ingest"
+SWEEP_TASK: Final = "interleaf.sweep_library"
+REQUEST_TASK: Final = "interleaf.answer_request"
 UPKEEP_TASK: Final = "interleaf.upkeep"
+TIDY_TASK: Final = "interleaf.tidy"
 
 _CONNECT_TIMEOUT_S: Final = 4
 _SOCKET_TIMEOUT_S: Final = 30
@@ -89,10 +110,16 @@ def make_app(chosen: Settings) -> Celery:
         worker_send_task_events=False,
         task_send_sent_event=False,
         # Time limits do not exist in the solo pool: deadlines are kept by the run itself (watch.py).
-        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in (COMPOSE, RENDER)],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in (COMPOSE, RENDER, LIBRARY, SEARCH)],
         task_default_queue=COMPOSE,
         task_create_missing_queues=False,
-        task_routes={COMPOSE_TASK: {"queue": COMPOSE}, RENDER_TASK: {"queue": RENDER}},
+        task_routes={
+            COMPOSE_TASK: {"queue": COMPOSE},
+            RENDER_TASK: {"queue": RENDER},
+            INGEST_TASK: {"queue": LIBRARY},
+            SWEEP_TASK: {"queue": LIBRARY},
+            REQUEST_TASK: {"queue": SEARCH},
+        },
         timezone="UTC",
         enable_utc=True,
         # Torch and the encoders are imported by the first task that needs them, never here.
@@ -100,7 +127,10 @@ def make_app(chosen: Settings) -> Celery:
         worker_redirect_stdouts=False,
         # The stock scheduler keeps its times in a pickle; ours has nothing to keep, and does the round itself.
         beat_scheduler="workers.queue.beat:HereScheduler",
-        beat_schedule={"upkeep": {"task": UPKEEP_TASK, "schedule": chosen.upkeep_s}},
+        beat_schedule={
+            "upkeep": {"task": UPKEEP_TASK, "schedule": chosen.upkeep_s},
+            "tidy": {"task": TIDY_TASK, "schedule": chosen.tidy_s},
+        },
         beat_max_loop_interval=chosen.upkeep_s,
     )
     return app

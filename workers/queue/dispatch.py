@@ -14,9 +14,22 @@ from celery import Celery
 from kombu.exceptions import KombuError
 
 from interleaf.errors import ServiceAway
-from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, RENDER, RENDER_TASK
+from workers.queue.celery_app import (
+    COMPOSE,
+    COMPOSE_TASK,
+    INGEST_TASK,
+    LIBRARY,
+    RENDER,
+    RENDER_TASK,
+    REQUEST_TASK,
+    SEARCH,
+    SWEEP_TASK,
+)
+from workers.store.ids import is_id
+from workers.store.ingest_order import INGEST
 from workers.store.job import Claim, Job
 from workers.store.job_store import JobStore
+from workers.store.outbox import of_kinds
 
 __all__ = ["Dispatcher"]
 
@@ -35,10 +48,18 @@ class Dispatcher:
         self._store = store
         self._epoch: str | None = None
 
-    def deliver(self, job_id: str) -> bool:
-        """Send the message of a job that was just created or answered; whether it needed one. ServiceAway: the job
-        is accepted all the same, and the next round sends it. Not inside a transaction."""
-        return self._store.outbox.deliver(self._send_job, job_id=job_id) == 1
+    def deliver(self, named: str) -> bool:
+        """Send the message of what was just written down, by its id: a job that was created or answered, a library
+        that was deleted, a request to the library worker; whether it needed one. Not inside a transaction.
+
+        ServiceAway: jobs and deletions are accepted all the same, and the next round sends them; whoever made a request
+        must be told."""
+        if is_id("lrq", named):
+            self._send(REQUEST_TASK, SEARCH, named)
+            return True
+        if is_id("lib", named):
+            return self._send_sweeps(library_id=named) == 1
+        return self._store.outbox.deliver(self._send_job, job_id=named) == 1
 
     def send_waiting(self) -> int:
         """Send for every job that needs a message; how many. Those whose messages the broker lost are among them."""
@@ -50,6 +71,7 @@ class Dispatcher:
             sent += now
             if now < _ROUND:
                 break
+        self._send_sweeps()
         return sent
 
     def send_render(self, claim: Claim, format: str) -> None:
@@ -72,8 +94,21 @@ class Dispatcher:
             return not connection.default_channel.client.llen(queue)
 
     def _send_job(self, job: Job) -> None:
+        if job.kind == INGEST:
+            self._send(INGEST_TASK, LIBRARY, job.id)
+        else:
+            self._send(COMPOSE_TASK, COMPOSE, job.id)
+
+    def _send_sweeps(self, library_id: str | None = None) -> int:
+        """For deleted libraries whose pictures are still there."""
+        ids = self._store.libraries.sweeps(_ROUND, library_id=library_id)
+        for one in ids:
+            self._send(SWEEP_TASK, LIBRARY, one)
+        return len(ids)
+
+    def _send(self, task: str, queue: str, named: str) -> None:
         with _translated():
-            self._app.send_task(COMPOSE_TASK, args=[job.id], queue=COMPOSE, retry=False)
+            self._app.send_task(task, args=[named], queue=queue, retry=False)
 
     def _notice_loss(self) -> None:
         epoch = self.epoch()
@@ -86,8 +121,10 @@ class Dispatcher:
         """A message that Redis hands to a worker in the moment of its death is gone. So where no message waits, a job
         that has waited for longer than a lease needs another; while messages wait, more would only make them more."""
         store = self._store
-        if self.is_empty(COMPOSE):
-            store.outbox.forget_sent(store.clock() - timedelta(seconds=store.settings.lease_s))
+        before = store.clock() - timedelta(seconds=store.settings.lease_s)
+        for queue, kinds in ((COMPOSE, of_kinds(INGEST, others=True)), (LIBRARY, of_kinds(INGEST))):
+            if self.is_empty(queue):
+                store.outbox.forget_sent(before, kinds)
 
 
 @contextmanager

@@ -5,20 +5,35 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from billiard.process import current_process
 from celery import signals
 
-from workers.queue.celery_app import COMPOSE_TASK, RENDER, RENDER_TASK, UPKEEP_TASK, app
+from workers.queue.celery_app import (
+    COMPOSE_TASK,
+    INGEST_TASK,
+    LIBRARY,
+    RENDER,
+    RENDER_TASK,
+    REQUEST_TASK,
+    SWEEP_TASK,
+    TIDY_TASK,
+    UPKEEP_TASK,
+    app,
+)
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
+from workers.queue.tidying import Tidying
 from workers.queue.tied_process import tie
 from workers.queue.upkeep import upkeep
 from workers.queue.worker_beat import WorkerBeat
 from workers.store.job_store import JobStore, job_store
 
-__all__ = ["BEAT", "compose", "end_beats", "keep_up", "render"]
+if TYPE_CHECKING:
+    from workers.queue.library_work import LibraryWork
+
+__all__ = ["BEAT", "answer_request", "compose", "end_beats", "ingest", "keep_up", "render", "sweep_library", "tidy"]
 
 BEAT: Final = "beat"
 """What beat calls itself among the workers."""
@@ -34,16 +49,33 @@ class _Process:
 
 
 _processes: dict[int, _Process] = {}
+_library_work: dict[int, LibraryWork] = {}
+# A library worker's tasks run in threads, and its first ones may come at once.
+_making = threading.Lock()
 _beats: list[WorkerBeat] = []
 _releasing: list[threading.Thread] = []
+_tidiers: list[Tidying] = []
+_tidying: list[threading.Thread] = []
 
 
 def _process() -> _Process:
     pid = os.getpid()
-    if pid not in _processes:
-        store = job_store()
-        _processes[pid] = _Process(store, LeaseKeeper(store.leases, store.settings.lease_s), Dispatcher(app, store))
-    return _processes[pid]
+    with _making:
+        if pid not in _processes:
+            store = job_store()
+            _processes[pid] = _Process(store, LeaseKeeper(store.leases, store.settings.lease_s), Dispatcher(app, store))
+        return _processes[pid]
+
+
+def _library() -> LibraryWork:
+    # Decoders and encoders take seconds to import: not in processes that have no use for them.
+    from workers.queue.library_work import LibraryWork
+
+    here, pid = _process(), os.getpid()
+    with _making:
+        if pid not in _library_work:
+            _library_work[pid] = LibraryWork(here.store, here.keeper)
+        return _library_work[pid]
 
 
 @app.task(name=COMPOSE_TASK)  # type: ignore[untyped-decorator]
@@ -66,6 +98,24 @@ def render(job_id: str, attempt: int, worker: str, format: str) -> None:
     render_format(_process().store, job_id, attempt, worker, format)
 
 
+@app.task(name=INGEST_TASK)  # type: ignore[untyped-decorator]
+def ingest(job_id: str) -> None:
+    """Take uploads into a library."""
+    _library().ingest(job_id)
+
+
+@app.task(name=SWEEP_TASK)  # type: ignore[untyped-decorator]
+def sweep_library(library_id: str) -> None:
+    """Remove the pictures of a deleted library."""
+    _library().sweep(library_id)
+
+
+@app.task(name=REQUEST_TASK)  # type: ignore[untyped-decorator]
+def answer_request(request_id: str) -> None:
+    """Answer somebody who waits for a search, or for a picture to go."""
+    _library().answer(request_id)
+
+
 @app.task(name=UPKEEP_TASK)  # type: ignore[untyped-decorator]
 def keep_up() -> None:
     """One round of the reconciler and the dispatcher."""
@@ -73,12 +123,27 @@ def keep_up() -> None:
     upkeep(here.store, here.dispatcher)
 
 
+@app.task(name=TIDY_TASK)  # type: ignore[untyped-decorator]
+def tidy() -> None:
+    """Begin a round of tidying, unless one is still at it: in a thread, since a slow file store must not keep the
+    reconciler waiting."""
+    if _tidying and _tidying[0].is_alive():
+        return
+    if not _tidiers:
+        _tidiers.append(Tidying(_process().store))
+    _tidying[:] = [threading.Thread(target=_tidiers[0].round, name="tidy", daemon=True)]
+    _tidying[0].start()
+
+
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _worker_is_ready(sender: Any, **_: Any) -> None:
     # Children of a prefork pool say so themselves: the parent opens no connection that they would inherit.
     if sender.pool is not None and not sender.pool.__class__.__module__.endswith("prefork"):
         # A worker of several queues goes by the first of them, which bears the name of its role.
-        _begin_beat(next(iter(sender.app.amqp.queues.consume_from)))
+        queue = next(iter(sender.app.amqp.queues.consume_from))
+        _begin_beat(queue)
+        if queue == LIBRARY:
+            _library().begin_warming()
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -113,9 +178,16 @@ def _worker_stops(**_: Any) -> None:
     # This is called inside a signal handler: what takes a lock goes to a thread.
     here = _processes.get(os.getpid())
     if here is not None:
-        thread = threading.Thread(target=here.keeper.release_all, name="release")
+        thread = threading.Thread(target=_release, args=[here], name="release")
         thread.start()
         _releasing.append(thread)
+
+
+def _release(here: _Process) -> None:
+    work = _library_work.get(os.getpid())
+    if work is not None:
+        work.stop()
+    here.keeper.release_all()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -25,4 +25,5 @@ def upkeep(store: JobStore, dispatcher: Dispatcher) -> None:
                 log.info("job %s is %s now: attempt %d", job.id, job.state, job.attempt)
             if len(done) < _LIMIT:
                 break
+    store.library_requests.forget_expired()
     dispatcher.send_waiting()

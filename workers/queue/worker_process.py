@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Final, Literal
 
-from workers.queue.celery_app import COMPOSE, RENDER, app
+from workers.queue.celery_app import COMPOSE, LIBRARY, RENDER, SEARCH, app
 
 __all__ = ["Role", "argv_of", "main"]
 
-Role = Literal["compose", "render", "beat"]
+Role = Literal["compose", "render", "library", "beat"]
 
 # Children of a render worker are replaced after so many files: memory that a native library lost comes back.
 _FILES_PER_CHILD: Final = 200
+# Some of them add pictures, the others answer those who search (library_work.py).
+_LIBRARY_THREADS: Final = 4
 
 
 def argv_of(role: Role, processes: int = 2, loglevel: str = "INFO") -> list[str]:
@@ -23,6 +25,11 @@ def argv_of(role: Role, processes: int = 2, loglevel: str = "INFO") -> list[str]
     if role == "compose":
         # One job at a time, in the process itself: CUDA does not survive a fork, and one model fills a GPU.
         return [*common, "--queues", COMPOSE, "--pool", "solo", "--hostname", "compose-%h"]
+    if role == "library":
+        # Threads, so that one encoder and the open indexes serve everybody.
+        queues = ",".join((LIBRARY, SEARCH))
+        pool = ("--pool", "threads", "--concurrency", str(_LIBRARY_THREADS))
+        return [*common, "--queues", queues, *pool, "--hostname", "library-%h"]
     return [
         *common,
         *("--queues", RENDER, "--pool", "prefork", "--concurrency", str(processes)),

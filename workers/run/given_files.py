@@ -9,16 +9,25 @@ from sqlalchemy import select
 
 from interleaf.errors import ArtifactMissing, InvalidBrief
 from interleaf.schema import Brief
-from interleaf.whole_file import write_whole
+from interleaf.whole_file import write_whole_pieces
 from workers.store.artifacts import ArtifactStore
 from workers.store.database import Database
 from workers.store.tables import UploadRow
 from workers.store.uploads import upload_named
 
-__all__ = ["bring_given"]
+__all__ = ["bring_given", "bring_upload"]
 
 # What the reader of notes and pictures goes by; what a file is was sniffed when it came.
 _SUFFIX: Final = {"text/markdown": ".md", "text/plain": ".txt", "application/zip": ".zip", "image/jpeg": ".jpg"}
+
+
+def bring_upload(row: UploadRow, store: ArtifactStore, folder: Path) -> Path:
+    """The file of an upload, in `folder` under its own id; fetched unless it lies there. ArtifactMissing."""
+    suffix = _SUFFIX.get(row.media_type, "." + row.media_type.rpartition("/")[2])
+    target = folder / f"{row.id}{suffix}"
+    if not target.is_file():
+        write_whole_pieces(target, store.read(row.file_key))
+    return target
 
 
 def bring_given(brief: Brief, owner: str, database: Database, store: ArtifactStore, folder: Path) -> Brief:
@@ -38,10 +47,7 @@ def bring_given(brief: Brief, owner: str, database: Database, store: ArtifactSto
         try:
             if row is None:
                 raise ArtifactMissing(upload_id, "is no upload of yours.")
-            suffix = _SUFFIX.get(row.media_type, "." + row.media_type.rpartition("/")[2])
-            target = folder / f"{upload_id}{suffix}"
-            if not target.is_file():
-                write_whole(target, store.read_all(row.file_key))
+            target = bring_upload(row, store, folder)
         except ArtifactMissing as error:
             raise InvalidBrief(
                 field, f"{upload_id} is not there (any more).", "Upload the file again, and name its new id."

@@ -12,7 +12,7 @@ from workers.settings import Settings
 if TYPE_CHECKING:
     from retrieval.vectors.derived import TextEncoder
 
-__all__ = ["IngestReport", "PictureLibrary", "make_embedder", "open_library"]
+__all__ = ["IngestReport", "PictureLibrary", "make_embedder", "make_pixel_embedder", "open_library"]
 
 
 def make_embedder(settings: Settings) -> TextEmbedder:
@@ -25,11 +25,16 @@ def make_embedder(settings: Settings) -> TextEmbedder:
     )
 
 
+def make_pixel_embedder(settings: Settings) -> PixelEmbedder | None:
+    """The picture encoder that the settings name; None when they name none."""
+    if not settings.pixel_encoder:
+        return None
+    return PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads)
+
+
 def open_library(
     settings: Settings, root: Path | None = None, embedder: TextEncoder | None = None, *, create: bool = True
 ) -> PictureLibrary:
     """The person's picture library, ready to search. RetrievalError when it is not there and `create` is false."""
-    pixels = (
-        PixelEmbedder(settings.pixel_encoder, allow_downloads=settings.downloads) if settings.pixel_encoder else None
-    )
+    pixels = make_pixel_embedder(settings)
     return PictureLibrary.open(root or settings.library_dir, embedder or make_embedder(settings), pixels, create)

@@ -14,6 +14,8 @@ from workers.store.database import Database
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
 from workers.store.leases import Leases
+from workers.store.libraries import Libraries
+from workers.store.library_requests import LibraryRequests
 from workers.store.outbox import Outbox
 from workers.store.reconciler import Reconciler
 from workers.store.results import Results
@@ -39,6 +41,8 @@ class JobStore:
         self.events = JobEvents(self.database)
         self.outbox = Outbox(self.database, clock=clock, resend_s=chosen.resend_s)
         self.reconciler = Reconciler(self.database, clock=clock)
+        self.libraries = Libraries(self.database, clock=clock)
+        self.library_requests = LibraryRequests(self.database, clock=clock)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -13,7 +13,7 @@ from workers.store.database import Database
 from workers.store.job import Job
 from workers.store.tables import JobRow
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "of_kinds"]
 
 RESEND_S: Final = 300.0
 
@@ -79,13 +79,18 @@ class Outbox:
                 raise
         return len(jobs)
 
-    def forget_sent(self, before: datetime) -> int:
-        """Send anew for every waiting job whose message was sent before that time: the queue lost what it held."""
+    def forget_sent(self, before: datetime, kinds: ColumnElement[bool] | None = None) -> int:
+        """Send anew for every waiting job (of those `kinds`: see `of_kinds`) whose message was sent before that time:
+        the queue lost what it held."""
+        wanted = [_waiting(), JobRow.dispatched_at < before, *(() if kinds is None else (kinds,))]
         with self._database.transaction() as session:
-            done = session.connection().execute(
-                update(JobRow).where(_waiting(), JobRow.dispatched_at < before).values(dispatched_at=None)
-            )
+            done = session.connection().execute(update(JobRow).where(*wanted).values(dispatched_at=None))
             return done.rowcount
+
+
+def of_kinds(*kinds: str, others: bool = False) -> ColumnElement[bool]:
+    """A condition: jobs of one of these kinds; with `others`, of none of them."""
+    return JobRow.kind.not_in(kinds) if others else JobRow.kind.in_(kinds)
 
 
 def _waiting() -> ColumnElement[bool]:
