@@ -1,0 +1,119 @@
+"""Audit: whether the jobs of a service are what they have to be after all that was done to it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from io import BytesIO
+
+from sqlalchemy import func, select
+
+from interleaf import Client
+from interleaf.errors import InterleafError
+from interleaf.schema import Article
+from interleaf.service.service_records import JobEvent, JobRecord
+from tests.chaos.service import ChaosService
+from tests.chaos.verdict import Verdict
+from workers.store.job_transitions import TRANSITIONS
+from workers.store.tables import ArtifactRow, DocumentRow, JobRow
+
+__all__ = ["Audit"]
+
+
+class Audit:
+    """Looks at every accepted job through the API, as its owner would, and at the tables behind it."""
+
+    def __init__(self, service: ChaosService, accepted: Sequence[str]) -> None:
+        self._service = service
+        self._accepted = list(accepted)
+        self.jobs: dict[str, JobRecord] = {}
+        self.events: dict[str, list[JobEvent]] = {}
+        self.troubles: dict[str, list[str]] = {
+            "jobs lost": [],
+            "jobs not ended": [],
+            "jobs ended twice": [],
+            "event streams with a hole": [],
+            "moves that no table allows": [],
+            "files torn": [],
+            "pieces torn": [],
+        }
+        self.files = 0
+        self.bytes = 0
+
+    def run(self) -> None:
+        """Look at everything. Takes some milliseconds for each job."""
+        with self._service.client() as client:
+            for job_id in self._accepted:
+                try:
+                    self._look_at(client, job_id)
+                except InterleafError as error:
+                    self.troubles["jobs lost"].append(f"{job_id}: {error.code}")
+
+    def tell(self, verdict: Verdict) -> None:
+        """What was found, as lines of a verdict."""
+        states = Counter(job.state for job in self.jobs.values())
+        verdict.tell("jobs accepted", len(self._accepted))
+        verdict.tell("jobs by state", ", ".join(f"{state} {count}" for state, count in sorted(states.items())))
+        attempts = [job.attempt for job in self.jobs.values()]
+        verdict.tell("attempts", f"{sum(attempts)} (most of one job: {max(attempts, default=0)})")
+        verdict.tell("events", sum(map(len, self.events.values())))
+        verdict.tell("files held against their hashes", f"{self.files} ({self.bytes / 1e6:.1f} MB)")
+        for what, found in self.troubles.items():
+            verdict.none(what, found)
+        self._tell_of_tables(verdict)
+
+    def _look_at(self, client: Client, job_id: str) -> None:
+        troubles, job = self.troubles, client.jobs.get(job_id)
+        record = self.jobs[job_id] = job.record
+        if not record.final:
+            troubles["jobs not ended"].append(f"{job_id}: {record.state}")
+            return
+        events = self.events[job_id] = list(job.events())
+        if [event.id for event in events] != list(range(1, record.last_event_id + 1)):
+            troubles["event streams with a hole"].append(job_id)
+        if [event.final for event in events].count(True) != 1 or not events[-1].final:
+            troubles["jobs ended twice"].append(job_id)
+        states = [event.data["state"] for event in events if event.name.startswith("job.") and "state" in event.data]
+        moves = [(a, b) for a, b in zip(states, states[1:], strict=False) if a != b]
+        if any(after not in TRANSITIONS[before] for before, after in moves):  # type: ignore[index]
+            troubles["moves that no table allows"].append(f"{job_id}: {' '.join(states)}")
+        if record.state == "succeeded":
+            self._look_at_piece(client, record)
+
+    def _look_at_piece(self, client: Client, record: JobRecord) -> None:
+        assert record.result is not None
+        kept = {file.format: file for file in record.result.artifacts}
+        if set(kept) != {"html", "json", "md"} or record.result.document_id is None:
+            self.troubles["pieces torn"].append(f"{record.id}: {sorted(kept)}")
+            return
+        try:
+            read = {name: client.artifacts.read(file) for name, file in kept.items()}
+            document = client.documents.get(record.result.document_id)
+        except InterleafError as error:
+            self.troubles["files torn"].append(f"{record.id}: {error}")
+            return
+        self.files += len(read)
+        self.bytes += sum(map(len, read.values()))
+        article = Article.model_validate_json(read["json"])
+        whole = (
+            article == document.article
+            and article.title.encode() in read["html"]
+            and zipfile.ZipFile(BytesIO(read["md"])).testzip() is None
+        )
+        if not whole:
+            self.troubles["pieces torn"].append(record.id)
+
+    def _tell_of_tables(self, verdict: Verdict) -> None:
+        succeeded = sum(job.state == "succeeded" for job in self.jobs.values())
+        with self._service.store.database.reading() as session:
+            jobs = session.scalars(select(JobRow.id)).all()
+            pieces = session.execute(select(DocumentRow.job_id, func.count()).group_by(DocumentRow.job_id)).all()
+            keys = set(session.scalars(select(ArtifactRow.file_key)))
+        verdict.equal("rows of jobs", len(jobs), len(self._accepted))
+        verdict.none("jobs with two pieces", [str(job_id) for job_id, count in pieces if count != 1])
+        verdict.hold("pieces", len(pieces), len(pieces) >= succeeded, f"at least {succeeded}")
+        stored = {file.key for file in self._service.store.artifacts.list("jobs")}
+        verdict.none("files that the tables name and the store lacks", sorted(keys - stored))
+        # Written by a process that was killed before it could say so; upkeep takes them away after a while.
+        verdict.tell("files that no table names yet", len(stored - keys))
