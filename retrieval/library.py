@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["IngestProgress", "IngestReport", "PictureLibrary", "PictureMetadata", "VerifyReport"]
 
 Pictures = list[Picture]
-Hits = list[list[PictureHit]]
+Found = list[PictureHit]
+Hits = list[Found]
 
 MAX_COLLECTION_CHARS: Final = 100
 EVERYTHING: Final = PictureFilter()
@@ -196,7 +197,7 @@ class PictureLibrary:
         """At most k allowed hits per query, best first. Unsupported when the library was opened without an encoder."""
         return self._opened_searcher().search(queries, k, where)
 
-    def search_like(self, data: bytes, name: str, k: int, where: PictureFilter) -> list[PictureHit]:
+    def search_like(self, data: bytes, name: str, k: int, where: PictureFilter) -> Found:
         """The k pictures most like a picture file's bytes, best first. PictureUnreadable, by `name`.
 
         One that the filter lets through with the same pixels comes first, with score 1, then what is like it in words

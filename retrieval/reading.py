@@ -13,7 +13,7 @@ from retrieval.picture_rows import CATALOG_FILE, FIELDS, picture_of
 from retrieval.pictures.store import PixelStore
 from retrieval.selection import selection
 
-__all__ = ["PictureReader", "Totals"]
+__all__ = ["PictureReader", "PixelFile", "Totals"]
 
 _FROM = "FROM pictures JOIN memberships USING (number) WHERE collection = ?"
 
@@ -24,6 +24,14 @@ class Totals(NamedTuple):
     pictures: int
     bytes: int
     """Of the stored files. A picture of two collections counts in both, though its file lies there once."""
+
+
+class PixelFile(NamedTuple):
+    """A stored file."""
+
+    path: Path
+    sha256: str
+    bytes: int
 
 
 class PictureReader:
@@ -80,12 +88,15 @@ class PictureReader:
         rows = self._database.rows(f"{query} ORDER BY joined {order} LIMIT ?", [*values, limit])
         return [picture_of(row, collection) for row in rows]
 
-    def file(self, picture: Picture) -> Path:
-        """Where the picture's pixels are. PictureMissing when the file is lost."""
+    def file(self, picture: Picture) -> PixelFile:
+        """The file with the picture's pixels. PictureMissing when it is lost."""
+        row = self._database.row("SELECT file_sha256, size_bytes FROM pictures WHERE id = ?", [picture.id])
+        if row is None:
+            raise _missing(picture.id)
         path = self._store.path(picture.id, picture.media_type)
         if not path.is_file():
             raise PictureMissing(picture.id, "its file is lost.", "Add the picture again.")
-        return path
+        return PixelFile(path, row[0], int(row[1]))
 
     def close(self) -> None:
         """Close the catalog."""

@@ -74,7 +74,7 @@ def test_filters_hold_and_totals_count(root: Path) -> None:
         assert [p.id for p in reader.page("a", 100, id_prefix=free[0].id[:8])] == [free[0].id]
         totals = reader.totals("a")
         assert totals.pictures == 7
-        assert totals.bytes == sum(reader.file(p).stat().st_size for p in reader.page("a", 100))
+        assert totals.bytes == sum(reader.file(p).path.stat().st_size for p in reader.page("a", 100))
         assert reader.totals("none") == (0, 0)
         with pytest.raises(PictureMissing):
             reader.picture("b", reader.page("a", 1)[0].id)
@@ -97,12 +97,12 @@ def test_reading_loads_no_numpy() -> None:
 def test_a_collection_goes_and_what_others_have_stays(root: Path) -> None:
     with PictureLibrary.open(root) as library, PictureReader(root) as reader:
         kept = reader.page("b", 1)[0]
-        files = [reader.file(p) for p in reader.page("a", 100)]
+        files = [reader.file(p).path for p in reader.page("a", 100)]
         told: list[int] = []
         assert library.remove_collection("a", told.append) == 7
         assert told == [7]
         assert reader.totals("a") == (0, 0)
-        assert [path for path in files if path.exists()] == [reader.file(kept)]
+        assert [path for path in files if path.exists()] == [reader.file(kept).path]
         assert library.remove_collection("a") == 0
 
 

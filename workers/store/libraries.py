@@ -112,7 +112,7 @@ class Libraries:
         with self._database.reading() as session:
             return [Library.of_row(row) for row in session.scalars(wanted.order_by(order).limit(limit))]
 
-    def resolve(self, owner: str, named: Sequence[str]) -> list[Library]:
+    def resolve(self, owner: str, named: Sequence[str]) -> Sequence[Library]:
         """The libraries that a brief names, each by its name or its id. InvalidBrief says which is not there."""
         found: list[Library] = []
         with self._database.reading() as session:
@@ -168,7 +168,7 @@ class Libraries:
                 "Delete uploads, jobs or libraries that are no longer needed, then add the rest.",
             )
 
-    def sweeps(self, limit: int = 100, *, library_id: str | None = None) -> list[str]:
+    def sweeps(self, limit: int = 100, *, library_id: str | None = None) -> Sequence[str]:
         """Ids of at most `limit` deleted libraries whose pictures a worker is to be told to remove (or that one, if it
         is); each is handed out again a minute later, until `forget`."""
         now = self._clock()
