@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         30.0, ge=0.5, le=3600, description="Seconds after which a job whose worker fell silent goes to another"
     )
     upkeep_s: float = Field(5.0, ge=0.1, le=600, description="Seconds between two rounds of the reconciler")
+    tidy_s: float = Field(
+        600.0, ge=1, le=86_400, description="Seconds between two rounds that remove what expired or belongs to nobody"
+    )
     resend_s: float = Field(
         300.0, ge=1, le=86_400, description="Seconds after which an unanswered message is sent again"
     )

@@ -14,9 +14,14 @@ from pathlib import Path
 from interleaf.errors import OutputUnwritable
 from workers.run.run_folder import RunFolder
 
-__all__ = ["take_over"]
+__all__ = ["aside_of", "take_over"]
 
 COPY_TIMEOUT_S = 30
+
+
+def aside_of(runs_dir: Path) -> Path:
+    """Where folders lie while they are taken over; what lies there longer was left by a process that was killed."""
+    return runs_dir.parent / "runs-aside"
 
 
 def take_over(folder: RunFolder) -> None:
@@ -26,7 +31,7 @@ def take_over(folder: RunFolder) -> None:
     then as it was. A crash in the middle may lose the folder: the job then begins anew.
     """
     mark = secrets.token_hex(8)
-    aside = folder.path.parent.parent / "runs-aside"
+    aside = aside_of(folder.path.parent)
     copy, old = aside / f"{folder.run_id}-{mark}-new", aside / f"{folder.run_id}-{mark}-old"
     try:
         try:

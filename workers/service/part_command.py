@@ -9,15 +9,13 @@ from typing import Final, Literal, get_args
 from interleaf import approot
 from workers.settings import Settings, environment_with
 
-__all__ = ["ROLES", "STARTED", "WORKERS", "Role", "Worker", "environment_of", "part_command"]
+__all__ = ["ROLES", "WORKERS", "Role", "Worker", "environment_of", "part_command"]
 
 Worker = Literal["compose", "render", "library", "beat"]
 Role = Literal["api", "compose", "render", "library", "beat"]
 
 WORKERS: Final[tuple[Worker, ...]] = get_args(Worker)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-STARTED: Final[tuple[Role, ...]] = ("api", "compose", "render", "beat")
-"""What the service on one machine consists of."""
 
 
 def part_command(role: Role, *options: str) -> list[str]:

@@ -16,7 +16,7 @@ from workers.service.health import require_api
 from workers.service.home_lock import held_home
 from workers.service.listening import shown_address
 from workers.service.part import Part
-from workers.service.part_command import STARTED, Role, environment_of, part_command
+from workers.service.part_command import ROLES, Role, environment_of, part_command
 from workers.service.part_log import PartLog
 from workers.settings import Settings
 from workers.store.api_keys import ApiKeys
@@ -88,7 +88,7 @@ class Supervisor:
         # Every part speaks to this broker, also where its socket had to be put elsewhere.
         more = {} if broker is None else {"INTERLEAF_REDIS_URL": broker.url}
         environment = environment_of(self._settings, more)
-        for role in STARTED:
+        for role in ROLES:
             part = self._part(role, environment)
             self._parts.append(part)
             part.start()

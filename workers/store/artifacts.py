@@ -114,9 +114,14 @@ class ArtifactStore:
 
     def size(self, key: str) -> int:
         """Its bytes. ArtifactMissing."""
+        return self.info(key).bytes
+
+    def info(self, key: str) -> KeptFile:
+        """Its bytes and when it was written. ArtifactMissing."""
         require_key(key)
         with _translated(key):
-            return int(self._files.info(self._path(key))["size"])
+            found = self._files.info(self._path(key))
+        return KeptFile(key, int(found["size"]), _time_of(found))
 
     def exists(self, key: str) -> bool:
         require_key(key)

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from interleaf.errors import InvalidRequest, shown
 
-__all__ = ["ID_CHARS", "IdKind", "first_id", "is_id", "made_at", "new_id", "new_run_id", "require_id"]
+__all__ = ["ID_CHARS", "IdKind", "first_id", "is_id", "is_job_run_id", "made_at", "new_id", "new_run_id", "require_id"]
 
 IdKind = Literal["job", "doc", "art", "upl", "key", "req", "lib", "lrq"]
 
@@ -24,6 +24,7 @@ ID_CHARS: Final = 30
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _BODY: Final = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
+_JOB_RUN: Final = re.compile("j-[0-9a-f]{16}")
 _RANDOM_BITS: Final = 80
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -34,9 +35,14 @@ def new_id(kind: IdKind, now: datetime) -> str:
     return f"{kind}_{_written(_milliseconds(now) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))}"
 
 
-def new_run_id() -> str:
-    """The name of a new run's folder, from a secure random source: `r-5b0f3c…`."""
-    return f"r-{secrets.token_hex(8)}"
+def new_run_id(*, of_job: bool = False) -> str:
+    """The name of a new run's folder, from a secure random source: `r-5b0f3c…`, of a job's run `j-5b0f3c…`."""
+    return f"{'j' if of_job else 'r'}-{secrets.token_hex(8)}"
+
+
+def is_job_run_id(text: str) -> bool:
+    """Whether `text` names the run of a job. Runs of a person's own belong to no job, and to nobody else."""
+    return _JOB_RUN.fullmatch(text) is not None
 
 
 def first_id(kind: IdKind, at: datetime) -> str:

@@ -71,7 +71,8 @@ class Jobs:
         `owner` is the id of a key that exists. `brief` is JSON-simple and was validated by the caller. `expires_at`:
         a job that has not begun by then expires. InvalidRequest when a label breaks its limits (job_label.py).
         """
-        return self._create(owner, kind, brief, metadata or {}, external_id, expires_at, max_attempts, new_run_id())
+        run_id = new_run_id(of_job=True)
+        return self._create(owner, kind, brief, metadata or {}, external_id, expires_at, max_attempts, run_id)
 
     def get(self, job_id: str, owner: str) -> Job:
         """The job as it is now. JobUnknown."""
@@ -93,6 +94,12 @@ class Jobs:
         wanted = select(func.count()).select_from(JobRow).where(JobRow.state.in_(states))
         with self._database.reading() as session:
             return session.scalar(wanted if owner is None else wanted.where(JobRow.owner == owner)) or 0
+
+    def waiting_since(self) -> datetime | None:
+        """Since when the job that has waited longest in the queue has been there; None when none waits."""
+        with self._database.reading() as session:
+            first: datetime | None = session.scalar(select(func.min(JobRow.queued_at)).where(JobRow.state == "queued"))
+            return first
 
     def answer(
         self,
@@ -186,8 +193,9 @@ class Jobs:
             row = _found(session, job_id, owner)
             given = _brief_of(session, job_id) if brief is None else brief
             kind = str(given.get("kind", row.kind))
+            run_id = new_run_id(of_job=True)
             return self._create(
-                owner, kind, given, row.meta, row.external_id, None, row.max_attempts, new_run_id(), rerun_of=job_id
+                owner, kind, given, row.meta, row.external_id, None, row.max_attempts, run_id, rerun_of=job_id
             )
 
     def delete(self, job_id: str, owner: str) -> Deletion:
