@@ -18,10 +18,10 @@ from agents.excerpting.paragraphs import section_blocks
 from agents.excerpting.unit import Unit, outline_units
 from agents.excerpting.valuing import lexical_relevance, unit_values
 from agents.words.redundancy import near_duplicates
-from interleaf.schema import OutlineSection, TextBlock
+from interleaf.schema import TextBlock
 from interleaf.text import count_words
 
-__all__ = ["draft_section"]
+__all__ = ["choose_units", "draft_section"]
 
 # Of more material than this many times the section's words, the most relevant paragraphs are looked at.
 MAX_MATERIAL_RATIO = 6
@@ -59,7 +59,8 @@ def draft_section(task: DraftTask, embedder: Embedder) -> tuple[TextBlock, ...]:
         chosen = [k for k, usable in enumerate(kept) if usable and _has_its_needs(units, kept, k)]
         is_all = True
     else:
-        chosen = _choose(task, section, units, kept, wanted, embedder)
+        query = [section.heading, *section.points, task.brief.instruction]
+        chosen = choose_units(units, kept, query, wanted, embedder, task.language)
         is_all = False
     return section_blocks(task, section, [units[k] for k in chosen], is_all=is_all)
 
@@ -92,19 +93,20 @@ def _has_its_needs(units: Sequence[Unit], usable: Sequence[bool], k: int) -> boo
     return True
 
 
-def _choose(
-    task: DraftTask,
-    section: OutlineSection,
+def choose_units(
     units: Sequence[Unit],
     usable: Sequence[bool],
+    query: Sequence[str],
     wanted: int,
     embedder: Embedder,
+    language: str,
 ) -> list[int]:
-    """Indices of the units for `wanted` words."""
-    query = [section.heading, *section.points, task.brief.instruction]
+    """Indices of the usable units that together say most about `query` in about `wanted` words; () if none is usable."""
+    if not any(usable):
+        return []
     looked_at = _shortlist(units, usable, query, wanted)
     short = [units[k] for k in looked_at]
-    values = unit_values(short, query, embedder, task.language)
+    values = unit_values(short, query, embedder, language)
     # A whole block may be most of a section only where there is not enough beside it.
     beside = sum(units[k].words for k in looked_at if usable[k] and units[k].words <= MAX_WHOLE_SHARE * wanted)
     largest = MAX_WHOLE_SHARE * wanted if beside >= wanted else wanted * (1 + MAX_WHOLE_SHARE)
@@ -129,8 +131,13 @@ def _choose(
     taken = choose_items(items, wanted)
     if not taken:
         # Nothing fits by the rules: the needs give way before the section stays empty.
+        any_usable = any(usable[k] for k in looked_at)
         taken = choose_items(
-            [replace(i, needs_previous=False, needs_next=False, is_usable=True) for i in items], wanted
+            [
+                replace(item, needs_previous=False, needs_next=False, is_usable=usable[k] or not any_usable)
+                for item, k in zip(items, looked_at, strict=True)
+            ],
+            wanted,
         )
     return [looked_at[at] for at in taken]
 

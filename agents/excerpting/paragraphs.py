@@ -14,7 +14,7 @@ from agents.words.coreference import leans_back
 from interleaf.schema import Heading, OutlineSection, Paragraph, Provenance, SourceSpan, Support, TextBlock
 from interleaf.text import fold_space, is_cjk
 
-__all__ = ["section_blocks"]
+__all__ = ["joined", "section_blocks"]
 
 # Pleasant paragraphs, in words: (joined with the next below, never joined beyond, split beyond).
 ALPHABETIC_WORDS = (55, 140, 190)
@@ -177,28 +177,32 @@ class _Maker:
         return to_block(unit.block, block_id, "markdown" if unit.is_markdown else "plain")
 
     def paragraph(self, units: Sequence[Unit]) -> Paragraph:
-        text = ""
-        supports: list[Support] = []
-        last: Unit | None = None
-        last_end = 0
-        for unit in units:
-            for start, end in unit.parts:
-                said = fold_space(unit.block.text[start:end])
-                if text:
-                    near = (
-                        last is not None and last.block is unit.block and unit.block.text[last_end:start].strip() == ""
-                    )
-                    text += _joint(text, said, unit.block.text[last_end:start] if near else None)
-                at = len(text)
-                text += said
-                supports.append(Support(start=at, end=len(text), spans=unit.block.spans(start, end), how="copied"))
-                last, last_end = unit, end
+        text, supports = joined(units)
         return Paragraph(
             id=self._id("paragraph", text),
-            provenance=Provenance(origin="source", supports=tuple(supports)),
+            provenance=Provenance(origin="source", supports=supports),
             markup="markdown" if units[0].is_markdown else "plain",
             text=text,
         )
+
+
+def joined(units: Sequence[Unit]) -> tuple[str, tuple[Support, ...]]:
+    """Sentences set as one paragraph, and where each has been copied from."""
+    text = ""
+    supports: list[Support] = []
+    last: Unit | None = None
+    last_end = 0
+    for unit in units:
+        for start, end in unit.parts:
+            said = fold_space(unit.block.text[start:end])
+            if text:
+                near = last is not None and last.block is unit.block and unit.block.text[last_end:start].strip() == ""
+                text += _joint(text, said, unit.block.text[last_end:start] if near else None)
+            at = len(text)
+            text += said
+            supports.append(Support(start=at, end=len(text), spans=unit.block.spans(start, end), how="copied"))
+            last, last_end = unit, end
+    return text, tuple(supports)
 
 
 def _heading_provenance(task: DraftTask, text: str, span: SourceSpan) -> Provenance:
