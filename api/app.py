@@ -27,6 +27,7 @@ from api.room import Room
 from api.routes import (
     artifacts,
     documents,
+    estimates,
     health,
     job_events,
     job_input,
@@ -47,6 +48,7 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
+from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
 
@@ -95,6 +97,7 @@ def create_app(
             clock=clock,
         ),
         pieces=Pieces(database),
+        past_jobs=PastJobs(database),
         answered=Answered(database, clock=clock),
         store=store,
         nudges=Nudges(deliver),
@@ -133,7 +136,19 @@ def create_app(
     )
     app.state.door = door
     problems.install(app, lambda path: openapi.methods_of(openapi.describe(app, deprecated), path))
-    parts = (jobs, job_input, job_events, documents, artifacts, uploads, service_keys, health, metrics, problem_pages)
+    parts = (
+        jobs,
+        estimates,
+        job_input,
+        job_events,
+        documents,
+        artifacts,
+        uploads,
+        service_keys,
+        health,
+        metrics,
+        problem_pages,
+    )
     for part in parts:
         app.include_router(part.router)
 

@@ -25,6 +25,7 @@ from workers.store.clock import Clock
 from workers.store.database import Database
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
+from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
 
@@ -43,6 +44,7 @@ class Door:
     known_keys: KnownKeys
     uploads: Uploads
     pieces: Pieces
+    past_jobs: PastJobs
     answered: Answered
     store: ArtifactStore
     nudges: Nudges

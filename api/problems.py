@@ -171,7 +171,7 @@ def install(app: FastAPI, methods_of: Callable[[str], Sequence[str]]) -> None:
         # A body that is no JSON was refused before (api/strict_json.py); what comes here has wrong fields.
         places = {one["loc"][0] for one in error.errors() if one["loc"]}
         code = "invalid_request" if places - {"body"} else "invalid_body"
-        if "body" in places and request.url.path == "/v1/jobs":
+        if "body" in places and request.url.path in ("/v1/jobs", "/v1/jobs:estimate"):
             code = "invalid_brief"
         return problem_answer(request.scope, InvalidFields.of(error, code, ()))
 

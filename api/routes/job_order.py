@@ -14,9 +14,29 @@ from interleaf.errors import InvalidRequest
 from interleaf.schema import Brief
 from workers.store.uploads import REFERENCE, upload_named
 
-__all__ = ["JobLabels", "Labels", "metadata_of", "upload_ids", "validated"]
+__all__ = ["EXAMPLES", "JobLabels", "Labels", "metadata_of", "upload_ids", "validated"]
 
 MAX_START_WITHIN_S: Final = 366 * 24 * 3600
+EXAMPLES: Final[Any] = {
+    "text": {
+        "summary": "An article from a note that is given as text",
+        "value": {
+            "instruction": "How tides work, for people who live by the sea",
+            "sources": [{"text": "# Tides\n\nThe moon pulls the sea.", "name": "notes.md"}],
+            "length_words": 500,
+        },
+    },
+    "uploads": {
+        "summary": "From files that were sent before",
+        "value": {
+            "instruction": "How tides work",
+            "sources": ["upload:upl_01kaj5v1c8m2n4p6q8r0s2t4v6"],
+            "pictures": ["upload:upl_01kaj5v1c8m2n4p6q8r0s2t4v7"],
+            "approvals": {"outline": True, "timeout_s": 86400, "on_timeout": "approve"},
+        },
+    },
+}
+"""Briefs as they come over REST."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,9 @@ class JobResult(BaseModel):
 
     document_id: str | None
     artifacts: list[ArtifactView]
-    report: dict[str, Any] | None = Field(None, description="What else the run tells about the piece")
+    report: dict[str, Any] | None = Field(
+        None, description="The piece in numbers: words, pictures_placed, …; failed_formats"
+    )
 
 
 class JobView(BaseModel):
@@ -147,6 +149,7 @@ def job_view(job: Job, artifacts: tuple[Artifact, ...] = ()) -> JobView:
         told = dict(job.result or {})
         document_id = told.pop("document_id", None)
         told.pop("artifacts", None)
+        told |= told.pop("report", {})
         result = JobResult(
             document_id=document_id, artifacts=[ArtifactView.of(one) for one in artifacts], report=told or None
         )

@@ -16,7 +16,7 @@ from api.idempotency import IdempotencyKey, named_request
 from api.openapi import NO_CONTENT, problems
 from api.paging import LINKS, Page, Position, listed, positions
 from api.reply import answer_of, reply, response_of
-from api.routes.job_order import Labels, metadata_of, upload_ids, validated
+from api.routes.job_order import EXAMPLES, Labels, metadata_of, upload_ids, validated
 from api.routes.job_view import JobView, job_view
 from api.strict_json import StrictRoute
 from interleaf.schema import Brief
@@ -32,25 +32,6 @@ from workers.store.jobs import Deletion
 __all__ = ["router"]
 
 RETRY_AFTER_S: Final = 1
-EXAMPLES: Final[Any] = {
-    "text": {
-        "summary": "An article from a note that is given as text",
-        "value": {
-            "instruction": "How tides work, for people who live by the sea",
-            "sources": [{"text": "# Tides\n\nThe moon pulls the sea.", "name": "notes.md"}],
-            "length_words": 500,
-        },
-    },
-    "uploads": {
-        "summary": "From files that were sent before",
-        "value": {
-            "instruction": "How tides work",
-            "sources": ["upload:upl_01kaj5v1c8m2n4p6q8r0s2t4v6"],
-            "pictures": ["upload:upl_01kaj5v1c8m2n4p6q8r0s2t4v7"],
-            "approvals": {"outline": True, "timeout_s": 86400, "on_timeout": "approve"},
-        },
-    },
-}
 CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {"model": JobView, "description": "Created, and ended within the time of `Prefer: wait`"},
     202: {

@@ -35,6 +35,8 @@ RECORDS = {
     "Question": "Question",
     "DocumentLine": "DocumentLine",
     "DocumentView": "Document",
+    "EstimateView": "EstimateRecord",
+    "SpanView": "SpanRecord",
     "UploadView": "UploadRecord",
     "KeyView": "ApiKeyRecord",
     "NewKey": "NewApiKey",
@@ -83,6 +85,7 @@ def every_request() -> list[httpx.Request]:
     methods: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
         (client.jobs.list, (), {**at, "states": ["queued"], "kinds": ["article"], "metadata": {"a": "b"}, **dates}),
         (client.jobs.list, (), {"before": "x", "external_id": "e"}),
+        (client.estimate, ({"instruction": "x", "sources": [__file__]},), {}),
         (client.jobs.get, ("job_1",), {}),
         (client.jobs.cancel, ("job_1",), {}),
         (client.jobs.retry, ("job_1",), {"idempotency_key": "i"}),

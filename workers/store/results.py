@@ -155,10 +155,22 @@ class Results:
             result: dict[str, Any] = {
                 "document_id": document_id,
                 "artifacts": [outcomes[name] for name in sorted(outcomes) if name not in errors],
+                "report": self._told_of(claim.job_id, document.article),
             }
             if errors:
                 result["failed_formats"] = sorted(errors)
             return self._leases.finish(claim, state, result=result, error=error)
+
+    def _told_of(self, job_id: str, article: Article) -> dict[str, Any]:
+        """The piece in numbers, for who polls the job and for estimates of later ones; its notices are in the piece."""
+        with self._database.reading() as session:
+            writer = session.scalar(select(JobBriefRow.brief["writer"].as_string()).where(JobBriefRow.job_id == job_id))
+        return {
+            "writer": writer or article.run.writer,
+            "source_chars": sum(source.length_chars for source in article.sources),
+            **article.report.model_dump(mode="json", exclude={"warnings"}),
+            "warnings": len(article.report.warnings),
+        }
 
     def _add_artifact(self, claim: Claim, document_id: str, format: str, media_type: str, file: StoredFile) -> None:
         now = self._clock()

@@ -21,6 +21,7 @@ from interleaf.service.service_records import (
     ArtifactRecord,
     Document,
     DocumentLine,
+    EstimateRecord,
     JobRecord,
     JobState,
     NewApiKey,
@@ -94,6 +95,11 @@ class AsyncClient:
             idempotency_key=idempotency_key,
         )
         return await self._wire.run(steps)
+
+    async def estimate(self, brief: GivenBrief, *, base: Path | None = None) -> EstimateRecord:
+        """What a piece would take: seconds, tokens, pictures, with how wrong such estimates have been. Nothing is made,
+        and files that the brief names by path are measured, not sent."""
+        return await self._wire.run(job_steps.estimate(self._calls, brief, base))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,8 +1,11 @@
-"""Brief sending: the files that a brief names on this machine go to the service, and the brief names them there."""
+"""Brief sending: the files that a brief names on this machine go to the service, and the brief names them there; or
+they are measured alone."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,13 +14,42 @@ from interleaf.errors import InvalidBrief, SourceUnreadable
 from interleaf.schema import Brief, GivenPicture, Source
 from interleaf.service.call import ask
 from interleaf.service.calls import Calls
-from interleaf.service.picture_archive import pack_folder
+from interleaf.service.picture_archive import PICTURE_FILES, files_below, pack_folder
 from interleaf.service.steps import Do, SentFile, Steps
 
-__all__ = ["send_files"]
+__all__ = ["Unsent", "send_files", "unsent"]
 
 REFERENCE: Final = "upload:"
 NOTES: Final = frozenset((".md", ".markdown", ".mdown", ".mkd", ".txt", ".text"))
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """A brief without the files that it names on this machine, and how much they are."""
+
+    brief: Brief
+    source_bytes: int
+    pictures: int
+
+
+def unsent(brief: Brief, base: Path) -> Unsent:
+    """Measure the files that `send_files` would send. SourceUnreadable, InvalidBrief for what is not there."""
+    sources, given = list(brief.sources), list(brief.pictures)
+    local = [source for source in sources if source.path is not None and not source.path.startswith(REFERENCE)]
+    nbytes = sum(path.stat().st_size for source in local for path in _notes(base, source))
+    count = 0
+    for number, one in enumerate(given):
+        if one.path.startswith(REFERENCE):
+            continue
+        path = _existing(base, number, one.path)
+        files, archives = files_below(path) if path.is_dir() else ([path], [])
+        for file in (*files, *archives):
+            count += _archived(file) if file.suffix.lower() == ".zip" else file.suffix.lower() in PICTURE_FILES
+    rest = {
+        "sources": tuple(source for source in sources if source not in local),
+        "pictures": tuple(one for one in given if one.path.startswith(REFERENCE)),
+    }
+    return Unsent(brief.model_copy(update=rest), nbytes, count)
 
 
 def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
@@ -47,10 +79,10 @@ def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
         if given.path.startswith(REFERENCE):
             pictures.append(given)
             continue
-        path = _resolved(base, given.path)
+        path = _existing(base, number, given.path)
         if path.is_file():
             references = [(yield from send(path))]
-        elif path.is_dir():
+        else:
             packed, archives = yield Do(partial(pack_folder, path))
             references = []
             if packed is not None:
@@ -62,16 +94,31 @@ def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
                     packed.unlink(missing_ok=True)
             for archive in archives:
                 references.append((yield from send(archive)))
-        else:
-            raise InvalidBrief(
-                f"pictures[{number}].path", f"{given.path} does not exist.", "It starts from the brief's own folder."
-            )
         pictures += [given.model_copy(update={"path": reference}) for reference in references]
     return brief.model_copy(update={"sources": tuple(sources), "pictures": tuple(pictures)})
 
 
 def _resolved(base: Path, path: str) -> Path:
     return (base / Path(path).expanduser()).absolute()
+
+
+def _existing(base: Path, number: int, path: str) -> Path:
+    """A file or folder of pictures. InvalidBrief."""
+    found = _resolved(base, path)
+    if not found.is_file() and not found.is_dir():
+        raise InvalidBrief(
+            f"pictures[{number}].path", f"{path} does not exist.", "It starts from the brief's own folder."
+        )
+    return found
+
+
+def _archived(archive: Path) -> int:
+    """How many pictures an archive names; one for a file that is none: whoever takes it will say so."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return sum(Path(name).suffix.lower() in PICTURE_FILES for name in opened.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return 1
 
 
 def _notes(base: Path, source: Source) -> list[Path]:

@@ -19,6 +19,7 @@ from interleaf.service.service_records import (
     ApiKeyRecord,
     Document,
     DocumentLine,
+    EstimateRecord,
     EventList,
     JobRecord,
     JobState,
@@ -59,6 +60,11 @@ class Calls:
         headers, wait = ({"Prefer": f"wait={wait_s}"}, wait_s + WAIT_MARGIN_S) if wait_s else ({}, 0.0)
         sending = Sending("POST", "/v1/jobs", query, headers, body, wait_s=wait)
         return Call(sending, reads(JobRecord), "named", idempotency_key)
+
+    def estimate_job(self, brief: Brief, source_bytes: int, pictures: int) -> Call[EstimateRecord]:
+        query = _pairs(source_bytes=source_bytes or None, pictures=pictures or None)
+        body = brief.model_dump_json(exclude_defaults=True).encode()
+        return Call(Sending("POST", "/v1/jobs:estimate", query, body=body), reads(EstimateRecord))
 
     def list_jobs(
         self,

@@ -21,6 +21,7 @@ from interleaf.service.service_records import (
     ArtifactRecord,
     Document,
     DocumentLine,
+    EstimateRecord,
     JobRecord,
     JobState,
     NewApiKey,
@@ -94,6 +95,11 @@ class Client:
             idempotency_key=idempotency_key,
         )
         return self._wire.run(steps)
+
+    def estimate(self, brief: GivenBrief, *, base: Path | None = None) -> EstimateRecord:
+        """What a piece would take: seconds, tokens, pictures, with how wrong such estimates have been. Nothing is made,
+        and files that the brief names by path are measured, not sent."""
+        return self._wire.run(job_steps.estimate(self._calls, brief, base))
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,14 +12,25 @@ from pydantic import BaseModel
 from interleaf.brief_file import brief_from, read_brief
 from interleaf.errors import CompositionFailed, InterleafError, JobActive, NeedsInput, ObjectUnknown, RunCanceled
 from interleaf.schema import Brief, Outline
-from interleaf.service.brief_sending import send_files
+from interleaf.service.brief_sending import send_files, unsent
 from interleaf.service.call import Call, ask
 from interleaf.service.calls import Calls
 from interleaf.service.service_problem import error_of_problem
-from interleaf.service.service_records import Document, JobRecord, Page
+from interleaf.service.service_records import Document, EstimateRecord, JobRecord, Page
 from interleaf.service.steps import Do, Give, Pause, Steps
 
-__all__ = ["GivenBrief", "Until", "all_pages", "answer", "compose", "create", "document_of", "raise_for", "wait"]
+__all__ = [
+    "GivenBrief",
+    "Until",
+    "all_pages",
+    "answer",
+    "compose",
+    "create",
+    "document_of",
+    "estimate",
+    "raise_for",
+    "wait",
+]
 
 M = TypeVar("M", bound=BaseModel)
 GivenBrief = Brief | Mapping[str, Any] | str | Path
@@ -33,13 +44,16 @@ MOST_POLL_S: Final = 3.0
 def create(calls: Calls, brief: GivenBrief, base: Path | None, **labels: Any) -> Steps[JobRecord]:
     """Send the brief's files, then the brief. Relative paths start from `base`: where the brief's file is, or the
     current folder. `labels` as of `Calls.create_job`."""
-    if isinstance(brief, str | Path):
-        path = Path(brief)
-        asked, start = yield Do(lambda: read_brief(path))
-    else:
-        asked, start = brief_from(brief), Path.cwd()
+    asked, start = yield from _read(brief)
     asked = yield from send_files(calls, asked, base or start)
     return (yield from ask(calls.create_job(asked, **labels), calls.retrying))
+
+
+def estimate(calls: Calls, brief: GivenBrief, base: Path | None) -> Steps[EstimateRecord]:
+    """What a brief would take. Its files stay where they are; relative paths as of `create`."""
+    asked, start = yield from _read(brief)
+    rest = yield Do(lambda: unsent(asked, base or start))
+    return (yield from ask(calls.estimate_job(rest.brief, rest.source_bytes, rest.pictures), calls.retrying))
 
 
 def wait(calls: Calls, job_id: str, timeout_s: float | None, until: Until) -> Steps[JobRecord]:
@@ -126,3 +140,12 @@ def all_pages(calls: Calls, page: Callable[[str | None], Call[Page[M]]]) -> Step
         if not found.has_more or found.last_id is None:
             return
         after = found.last_id
+
+
+def _read(brief: GivenBrief) -> Steps[tuple[Brief, Path]]:
+    """The brief, and the folder from which its relative paths start."""
+    if isinstance(brief, str | Path):
+        path = Path(brief)
+        found: tuple[Brief, Path] = yield Do(lambda: read_brief(path))
+        return found
+    return brief_from(brief), Path.cwd()

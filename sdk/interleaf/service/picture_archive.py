@@ -10,7 +10,7 @@ from typing import Final
 
 from interleaf.errors import PictureUnreadable
 
-__all__ = ["PICTURE_FILES", "SIDECAR_FILES", "pack_folder"]
+__all__ = ["PICTURE_FILES", "SIDECAR_FILES", "files_below", "pack_folder"]
 
 PICTURE_FILES: Final = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif")
@@ -20,12 +20,9 @@ SIDECAR_FILES: Final = frozenset((".csv", ".json", ".yaml", ".yml"))
 MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def pack_folder(folder: Path) -> tuple[Path | None, list[Path]]:
-    """A temporary archive of the pictures and sidecars below `folder`, which the caller deletes (None when there is no
-    picture), and the archives that lie there. Hidden files, and links that lead out, are left out.
-
-    PictureUnreadable when a file cannot be read, or there is no room for the archive.
-    """
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures and sidecars below a folder, and the archives. Hidden files, and links that lead out, are left
+    out."""
     root = folder.resolve()
     files: list[Path] = []
     archives: list[Path] = []
@@ -38,6 +35,17 @@ def pack_folder(folder: Path) -> tuple[Path | None, list[Path]]:
             archives.append(path)
         elif path.suffix.lower() in PICTURE_FILES | SIDECAR_FILES:
             files.append(path)
+    return files, archives
+
+
+def pack_folder(folder: Path) -> tuple[Path | None, list[Path]]:
+    """A temporary archive of the pictures and sidecars below `folder`, which the caller deletes (None when there is no
+    picture), and the archives that lie there; see `files_below`.
+
+    PictureUnreadable when a file cannot be read, or there is no room for the archive.
+    """
+    root = folder.resolve()
+    files, archives = files_below(folder)
     if not any(path.suffix.lower() in PICTURE_FILES for path in files):
         return None, archives
     handle, name = tempfile.mkstemp(prefix="interleaf-", suffix=".zip")

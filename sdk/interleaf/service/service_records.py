@@ -19,6 +19,7 @@ __all__ = [
     "ArtifactRecord",
     "Document",
     "DocumentLine",
+    "EstimateRecord",
     "EventList",
     "FieldProblem",
     "JobAsks",
@@ -32,6 +33,7 @@ __all__ = [
     "Page",
     "Problem",
     "Question",
+    "SpanRecord",
     "UploadRecord",
 ]
 
@@ -171,6 +173,27 @@ class EventList(Record):
     gap_until: int | None = None
     last_id: int
     ended: bool
+
+
+class SpanRecord(Record):
+    """A number that is not known yet. `error`: the median of how far off such estimates were, as a share of the truth;
+    None while there is too little to judge by."""
+
+    low: float
+    likely: float
+    high: float
+    error: float | None = None
+
+
+class EstimateRecord(Record):
+    """What an order would probably take. `basis`: how many past jobs say so, 0 for a guess; `basis_of`: whose."""
+
+    seconds: SpanRecord
+    tokens: SpanRecord
+    pictures: SpanRecord
+    basis: int
+    basis_of: str
+    writer: str
 
 
 class Question(Record):

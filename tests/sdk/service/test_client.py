@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +28,7 @@ from interleaf.errors import (
     ServiceAway,
     ServiceError,
     SettingInvalid,
+    SourceUnreadable,
     WorkerLost,
 )
 from tests.api.service import BRIEF, Service
@@ -290,3 +293,25 @@ def test_the_jitter_is_bounded() -> None:
         retrying = type(QUICK)(first_s=1, most_s=8, chance=chance)
         assert [retrying.pause_s(n) for n in (1, 2, 3, 4, 5, 1000)] == [share * s for s in (1, 2, 4, 8, 8, 8)]
         assert retrying.pause_s(1, 30.0) == 30 + share
+
+
+def test_an_estimate_measures_files_and_sends_none(service: Service, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("# Words\n" * 500)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.jpg", "readme.txt", ".hidden.png"):
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    with zipfile.ZipFile(tmp_path / "photos" / "more.zip", "w") as archive:
+        for name in ("c.png", "d.webp", "list.csv"):
+            archive.writestr(name, b"x")
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    brief = {"instruction": "x", "sources": ["notes"], "pictures": ["photos", "photos/a.png", "no.zip"]}
+    told = client.estimate(brief, base=tmp_path)
+    assert (told.basis, told.basis_of, told.writer) == (0, "nobody", "extractive")
+    assert told.pictures.high == 6
+    assert told.seconds.likely > client.estimate({"instruction": "x"}).seconds.likely
+    assert client.uploads.list().data == ()
+    with pytest.raises(InvalidBrief, match="nowhere"):
+        client.estimate(brief | {"pictures": ["nowhere"]}, base=tmp_path)
+    with pytest.raises(SourceUnreadable):
+        client.estimate(brief | {"sources": ["nowhere"]}, base=tmp_path)
