@@ -13,6 +13,7 @@ from typing import Any
 from api.app import create_app, prepare
 from api.server import Server
 from interleaf.errors import InterleafError, ServiceAway
+from workers.queue.redis_server import reach
 from workers.queue.tied_process import tie
 from workers.service.listening import listening_socket, shown_address
 from workers.service.patience import when_it_can
@@ -20,6 +21,7 @@ from workers.store.job_store import job_store
 
 __all__ = ["main"]
 
+QUEUE_ANSWERS_S = 1.0
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(name)s] %(message)s"
 
 
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(host: str, port: int, fd: int | None) -> None:
     # Celery's app is made by the settings when it is imported, and these may be wrong.
     from workers.queue.celery_app import app as queue
+    from workers.queue.celery_app import broker_url
     from workers.queue.dispatch import Dispatcher
 
     store = job_store()
@@ -55,7 +58,14 @@ def _serve(host: str, port: int, fd: int | None) -> None:
             secret = when_it_can(lambda: prepare(store.database), (ServiceAway,), _tell)
             if secret is not None:
                 _say(f"api key: {secret}")
-        app = create_app(chosen, store.database, store.artifacts, deliver=Dispatcher(queue, store).deliver)
+        broker = broker_url(chosen)
+        app = create_app(
+            chosen,
+            store.database,
+            store.artifacts,
+            deliver=Dispatcher(queue, store).deliver,
+            queue_answers=lambda: reach(broker, QUEUE_ANSWERS_S),
+        )
         server = Server(app, ready=lambda: _say(f"ready: {shown_address(listening)}") if fd is None else None)
 
         def stop(*_: Any) -> None:

@@ -21,6 +21,7 @@ from api.known_keys import KnownKeys
 from api.limits import BodyGuard, Limits
 from api.meter import Meter, Metrics
 from api.nudges import Nudges
+from api.queue_look import QueueLook
 from api.rate import Rates
 from api.request_id import RequestIds
 from api.room import Room
@@ -51,6 +52,7 @@ from workers.store.jobs import Jobs
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
+from workers.store.worker_beats import WorkerBeats
 
 __all__ = ["create_app", "prepare"]
 
@@ -68,6 +70,7 @@ def create_app(
     store: ArtifactStore,
     *,
     deliver: Callable[[str], object] | None = None,
+    queue_answers: Callable[[], bool] | None = None,
     limits: Limits | None = None,
     clock: Clock = utc_now,
     rates: Rates | None = None,
@@ -76,8 +79,9 @@ def create_app(
     """The service's HTTP side. It opens nothing and closes nothing: `database` and `store` belong to the caller, who
     has called `prepare`.
 
-    `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler. `limits`:
-    instead of those of the settings.
+    `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler. `queue_answers()`
+    asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits`: instead of those of the
+    settings.
     """
     kept = limits or Limits.of(settings)
     all_jobs = Jobs(database, clock=clock)
@@ -101,12 +105,14 @@ def create_app(
         answered=Answered(database, clock=clock),
         store=store,
         nudges=Nudges(deliver),
+        queue=QueueLook(queue_answers),
         threads=threads,
         clock=clock,
         runs_dir=settings.runs_dir,
         streams=Streams(kept.max_streams),
         room=Room(all_jobs, max_active=kept.max_active_jobs, max_queued=kept.max_queued_jobs),
         metrics=counted,
+        beats=WorkerBeats(database, clock=clock),
     )
 
     @asynccontextmanager

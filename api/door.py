@@ -14,6 +14,7 @@ from api.known_keys import KnownKeys
 from api.limits import Limits
 from api.meter import Metrics
 from api.nudges import Nudges
+from api.queue_look import QueueLook
 from api.room import Room
 from api.streams import Streams
 from api.threads import Threads
@@ -28,6 +29,7 @@ from workers.store.jobs import Jobs
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
+from workers.store.worker_beats import WorkerBeats
 
 __all__ = ["Door", "KeyAdmin", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
 
@@ -48,12 +50,14 @@ class Door:
     answered: Answered
     store: ArtifactStore
     nudges: Nudges
+    queue: QueueLook
     threads: Threads
     clock: Clock
     runs_dir: Path
     streams: Streams
     room: Room
     metrics: Metrics
+    beats: WorkerBeats
 
 
 async def _door(request: Request) -> Door:

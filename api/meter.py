@@ -32,12 +32,22 @@ class Metrics:
             registry=self.registry,
         )
         self.jobs = Gauge("interleaf_jobs", "Jobs by state", ["state"], registry=self.registry)
+        self.oldest_s = Gauge(
+            "interleaf_oldest_queued_job_seconds", "How long the job at the head has waited", registry=self.registry
+        )
+        self.workers = Gauge(
+            "interleaf_workers", "Workers seen within the last half minute", ["role"], registry=self.registry
+        )
         self.streams = Gauge("interleaf_open_streams", "Event streams and waiting requests", registry=self.registry)
 
-    def text(self, jobs: Mapping[str, int], streams: int) -> bytes:
-        """All of it, with what was counted just now: jobs by state, and open streams."""
+    def text(self, jobs: Mapping[str, int], oldest_s: float, workers: Mapping[str, int], streams: int) -> bytes:
+        """All of it, with what was counted just now: jobs by state, how long the oldest of those in the queue has
+        waited, workers by role, and open streams."""
         for state, count in jobs.items():
             self.jobs.labels(state).set(count)
+        self.oldest_s.set(oldest_s)
+        for role, count in workers.items():
+            self.workers.labels(role).set(count)
         self.streams.set(streams)
         return generate_latest(self.registry)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.door import TheDoor
 from api.openapi import problems
 from api.reply import reply
+from interleaf.errors import NotReady, ServiceAway
 
 __all__ = ["router"]
 
@@ -22,6 +23,13 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Readiness(BaseModel):
+    """What it can do now."""
+
+    status: Literal["ok", "degraded"] = Field(description="degraded: jobs are taken in, and begin later")
+    away: list[Literal["queue"]] = Field(description="What it has to do without")
+
+
 @router.get("/healthz", response_model=Health, operation_id="getHealth", summary="Is the process alive?")
 async def healthz() -> Response:
     """Asks nobody else."""
@@ -30,17 +38,26 @@ async def healthz() -> Response:
 
 @router.get(
     "/readyz",
-    response_model=Health,
+    response_model=Readiness,
     operation_id="getReadiness",
     summary="Can it take requests?",
     responses=problems(500, 503),
 )
 async def readyz(door: TheDoor) -> Response:
-    """Asks the database and the file store. The queue is not needed to take a job in, so it is not asked."""
+    """Asks the database and the file store, without which there is nothing to be had, and the queue, without which
+    jobs wait until it is back."""
 
     def ask() -> None:
-        door.database.require_schema()
-        door.store.exists("ready/asked")
+        for name, look in (
+            ("database", door.database.require_schema),
+            ("file store", lambda: door.store.exists("ready/asked")),
+        ):
+            try:
+                look()
+            except ServiceAway as error:
+                raise NotReady(name, "is away.", "The service's log says more.") from error
 
     await door.threads.run(ask)
-    return reply(Health())
+    if await door.queue.answers():
+        return reply(Readiness(status="ok", away=[]))
+    return reply(Readiness(status="degraded", away=["queue"]))

@@ -47,6 +47,7 @@
     │   └── PictureMissing             no picture with that id
     ├── ServiceError                   what runs the jobs: database, queue, workers
     │   ├── ServiceAway                the database or the queue cannot be reached now (retryable)
+    │   │   └── NotReady               the answer of /readyz: what the service cannot do without is away (retryable)
     │   ├── QueueFull                  as many jobs wait as may wait (retryable)
     │   ├── TargetAway                 an address of the web that does not answer (retryable)
     │   ├── DatabaseUnusable           damaged, of another version, or it refused what was written
@@ -101,6 +102,7 @@ __all__ = [
     "ModelMissing",
     "NameTaken",
     "NeedsInput",
+    "NotReady",
     "NothingToSay",
     "ObjectUnknown",
     "OutOfMemory",
@@ -511,6 +513,12 @@ class ServiceAway(ServiceError):
     retryable = True
     http_status = 503
     exit_code = 5
+
+
+class NotReady(ServiceAway):
+    """What the service cannot do without is away: the database or the file store. It is named, not described."""
+
+    code = "not_ready"
 
 
 class QueueFull(ServiceError):

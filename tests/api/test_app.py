@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
+from api.app import create_app
 from api.server import listening_socket
 from interleaf.errors import RequestRefused
 from tests.api.service import Service
+from workers.store.tables import WorkerBeatRow
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,19 +49,45 @@ def test_metrics_count_by_route_and_state(service: Service) -> None:
     assert 'interleaf_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="404"} 3.0' in text
     assert 'interleaf_jobs{state="queued"} 3.0' in text
     assert 'interleaf_jobs{state="failed"} 0.0' in text
+    waited = re.search(r"interleaf_oldest_queued_job_seconds ([0-9.e+-]+)", text)
+    assert waited is not None
+    assert float(waited[1]) > 0.0
+    assert 'interleaf_workers{role="compose"} 0.0' in text
     assert "elsewhere" not in text  # paths of strangers make no new labels
     assert service.alice not in text
 
 
 def test_ready_means_that_the_schema_fits(service: Service) -> None:
     client = service.client("")
-    assert client.get("/readyz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok", "away": []}
     with service.database.transaction() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = 'another'")
     answer = client.get("/readyz")
     assert answer.status_code == 500
     assert "another" not in answer.text  # details are for the log
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_queue_that_is_away_is_told_and_stops_nobody(service: Service) -> None:
+    app = create_app(service.settings, service.database, service.store, queue_answers=lambda: False)
+    with TestClient(app) as client:
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "degraded", "away": ["queue"]})
+
+
+def test_metrics_count_the_workers_that_are_there(service: Service) -> None:
+    now = datetime.now(UTC)
+    with service.database.transaction() as session:
+        for worker, role, age_s in (("a-1-x", "compose", 5), ("a-2-x", "compose", 29), ("b-1-x", "compose", 31)):
+            session.add(
+                WorkerBeatRow(
+                    worker_id=worker, kind=role, queue=role, started_at=now, seen_at=now - timedelta(seconds=age_s)
+                )
+            )
+    text = service.client(service.admin).get("/metrics").text
+    assert 'interleaf_workers{role="compose"} 2.0' in text
+    assert 'interleaf_workers{role="beat"} 0.0' in text
+    assert "interleaf_oldest_queued_job_seconds 0.0" in text
 
 
 def test_a_server_answers_and_stops(service: Service) -> None:

@@ -28,12 +28,12 @@ class WorkerBeats:
     def counts(self) -> dict[str, int]:
         """How many workers of each kind were seen within `FRESH`."""
         wanted = (
-            select(WorkerBeatRow.kind, func.count())
+            select(WorkerBeatRow.kind, func.count().label("workers"))
             .where(WorkerBeatRow.seen_at > self.now() - FRESH)
             .group_by(WorkerBeatRow.kind)
         )
         with self._database.reading() as session:
-            return dict(session.execute(wanted).tuples().all())
+            return {row.kind: row.workers for row in session.execute(wanted)}
 
     def last_seen(self, kind: str, host: str) -> datetime | None:
         """When a worker of that kind on that machine (by its own name for itself) was seen last; None: never."""

@@ -326,7 +326,10 @@ def test_without_a_database_nothing_is_half_written(service: Service, monkeypatc
     assert client.order(Idempotency_Key="k").status_code == 202  # the key was not used up
     monkeypatch.setattr(Database, "reading", away)
     assert problem(client.get("/v1/jobs")) == (503, "service_away")
-    assert problem(client.get("/readyz")) == (503, "service_away")
+    answer = client.get("/readyz")
+    assert problem(answer) == (503, "not_ready")
+    assert "database" in answer.json()["detail"]
+    assert "secret" not in answer.text
     assert client.get("/healthz").status_code == 200
 
 
