@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ class Audit:
         if [event.final for event in events].count(True) != 1 or not events[-1].final:
             troubles["jobs ended twice"].append(job_id)
         states = [event.data["state"] for event in events if event.name.startswith("job.") and "state" in event.data]
-        moves = [(a, b) for a, b in zip(states, states[1:], strict=False) if a != b]
+        moves = [(a, b) for a, b in itertools.pairwise(states) if a != b]
         if any(after not in TRANSITIONS[before] for before, after in moves):  # type: ignore[index]
             troubles["moves that no table allows"].append(f"{job_id}: {' '.join(states)}")
         if record.state == "succeeded":

@@ -1,4 +1,4 @@
-"""Databases of a chaos program: an SQLite file in the data folder, or a PostgreSQL of its own that can be taken away."""
+"""Chaos database: an SQLite file in the data folder, or a PostgreSQL of its own that can be taken away."""
 
 from __future__ import annotations
 

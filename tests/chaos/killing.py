@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sqlalchemy import func, select
 
 from interleaf.errors import InterleafError, JobFinal, ObjectUnknown, RequestStale
 from interleaf.service.service_records import JobEvent
@@ -21,6 +24,7 @@ from tests.chaos.options import options
 from tests.chaos.orders import order
 from tests.chaos.service import REDIS, ChaosService
 from tests.chaos.verdict import Verdict
+from workers.store.tables import JobRow
 
 __all__ = ["killing"]
 
@@ -62,15 +66,13 @@ class _Customers:
                 job = client.jobs.create(order(f"Piece {number}", **asks), external_id=f"order-{number}")
                 self.accepted.append(job.id)
                 if number % max(1, self._jobs // FOLLOWED) == 0:
-                    self._begin(lambda job_id=job.id: self._follow(job_id), f"follows {job.id}")
+                    self._also(lambda job_id=job.id: self._follow(job_id), f"follows {job.id}")
                 if asks:
-                    self._begin(lambda job_id=job.id: self._approve(job_id), f"approves {job.id}")
+                    self._also(lambda job_id=job.id: self._approve(job_id), f"approves {job.id}")
                 if number % 20 == 13:
-                    try:
+                    with suppress(JobFinal):  # it was quicker
                         client.jobs.cancel(job.id)
                         self.canceled.append(job.id)
-                    except JobFinal:
-                        pass  # it was quicker
 
     def _follow(self, job_id: str) -> None:
         with self._service.client() as client:
@@ -80,19 +82,18 @@ class _Customers:
         with self._service.client() as client:
             job = client.jobs.get(job_id).wait(until="asked")
             if not job.final:
-                try:
+                # The answer was taken, and the API was killed before it could say so.
+                with suppress(ObjectUnknown, RequestStale):
                     job.respond("approve")
-                except (ObjectUnknown, RequestStale):
-                    pass  # the answer was taken, and the API was killed before it could say so
 
-    def _begin(self, what: object, name: str) -> None:
+    def _also(self, what: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=self._guarded, args=(what,), name=name)
         self._threads.append(thread)
         thread.start()
 
-    def _guarded(self, what: object) -> None:
+    def _guarded(self, what: Callable[[], None]) -> None:
         try:
-            what()  # type: ignore[operator]
+            what()
         except InterleafError as error:
             self.errors.append(f"{threading.current_thread().name}: {type(error).__name__}: {error}")
 
@@ -148,10 +149,7 @@ def killing(
 
 
 def _ended(service: ChaosService) -> int:
-    from sqlalchemy import func, select
-
-    from workers.store.tables import JobRow
-
+    """How many jobs have ended, by the database: the API may not be there."""
     with service.store.database.reading() as session:
         return session.scalar(select(func.count()).where(JobRow.finished_at.is_not(None))) or 0
 

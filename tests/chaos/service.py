@@ -24,12 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
 import redis
 
 from interleaf import Client
 from interleaf.errors import InterleafError
 from interleaf.service.retrying import Retrying
 from tests.chaos.database import ChaosDatabase, Kind
+from tests.chaos.orders import order
 from workers.queue.redis_server import RedisServer
 from workers.queue.tied_process import tied_command
 from workers.settings import Settings
@@ -120,7 +122,35 @@ class ChaosService:
         patient = Retrying(attempts=200, within_s=240.0, away_s=240.0, most_s=1.0)
         return Client(self.address, self.key, timeout_s=20.0, retrying=retrying or patient)
 
+    def requests(self) -> httpx.Client:
+        """Bare HTTP with the service's key, which sends nothing twice."""
+        return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.key}"}, timeout=30.0)
+
+    def warm(self) -> list[str]:
+        """Let every compose worker import what it needs; the jobs that this took."""
+        made: list[str] = []
+        self.pace(0.5)
+        with self.client() as client:
+
+            def all_worked() -> bool:
+                if sum(not client.jobs.get(job_id).final for job_id in made) < len(self.composers):
+                    made.append(client.jobs.create(order(f"Warm {len(made)}")).id)
+                    time.sleep(0.5)
+                worked = {pid for number in range(len(made)) for pid, _ in self.begun(f"Warm {number}")}
+                return worked >= {self.pid(name) for name in self.composers}
+
+            self.wait_for(all_worked, "every compose worker has worked")
+            for job_id in made:
+                client.jobs.get(job_id).wait(120)
+        self.pace(0.0)
+        return made
+
     # What is done to it
+
+    @property
+    def composers(self) -> list[str]:
+        """The compose workers."""
+        return [name for name in self._parts if name.startswith("compose")]
 
     @property
     def names(self) -> list[str]:
@@ -205,8 +235,6 @@ class ChaosService:
 
     def answers(self, status: int = 200) -> bool:
         """Whether /readyz answers with that status."""
-        import httpx
-
         with suppress(httpx.HTTPError):
             return httpx.get(f"{self.address}/readyz", timeout=5).status_code == status
         return False
