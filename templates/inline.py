@@ -31,7 +31,6 @@ _LINE_START = re.compile(
     r"^(?:(>|\#(?=\#{0,5}(?:[ \t]|$))|[+](?=[ \t]|$)|[\-:](?=[ \t\-:]|$)|=(?==*[ \t]*$))|(\d{1,9})([.)])(?=[ \t]|$))",
     re.MULTILINE,
 )
-_LINE_ENDS = re.compile(r"[ \t]*\n[ \t]*")
 
 
 def _parser() -> MarkdownIt:
@@ -80,20 +79,24 @@ def inline_text(text: str, markup: Kind = "plain") -> str:
 def inline_markdown(text: str, markup: Kind = "plain") -> str:
     """CommonMark that reads back as the same text and markup, and as nothing else: no block can begin in it."""
     if markup == "markdown" and len(text) <= MAX_MARKUP_CHARS:
-        written = _LINE_ENDS.sub("\n", _serialised(_safe_tokens(text, {}))).strip(" \t\n")
+        written = _trimmed_lines(_serialised(_safe_tokens(text, {}))).strip("\n")
         written = _guard_line_starts(written)
         # Taking a link or picture away can change how stars and underscores beside it are read. Rare; then
         # the words go out without emphasis instead of with a wrong one.
         if _same(written, text):
             return written
         text = inline_text(text, "markdown")
-    text = _LINE_ENDS.sub("\n", text.strip())
+    text = _trimmed_lines(text.strip())
     return _guard_line_starts(escaped_markdown(text))
 
 
 def escaped_markdown(text: str) -> str:
     """Every character of `text` as itself in a CommonMark line."""
     return _ESCAPED.sub(r"\\\g<0>", text)
+
+
+def _trimmed_lines(text: str) -> str:
+    return "\n".join(line.strip(" \t") for line in text.split("\n"))
 
 
 def _guard_line_starts(text: str) -> str:

@@ -56,7 +56,7 @@ def is_boilerplate(block: SourceBlock) -> bool:
     """Whether a block is a menu, a list of bare links or a licence line."""
     text = block.text
     if block.kind == "list":
-        bare = sum(1 for item in block.items if _LINK_ONLY.fullmatch(item.text))
+        bare = sum(1 for item in block.items if len(item.text) <= MAX_MENU_CHARS and _LINK_ONLY.fullmatch(item.text))
         return bare >= 3 and bare >= 0.8 * len(block.items)
     if block.kind != "paragraph":
         return False

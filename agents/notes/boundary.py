@@ -96,7 +96,9 @@ _ENUMERATOR = re.compile(r"[(（]?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)）]$")
 _NUMBER_NEXT = re.compile(r"[(\[]?(?:\d|[IVXLC]{1,6}\b|[#§])")
 _FIRST_WORD = re.compile(r"[\"'“„«‘(\[¿¡*_]{0,4}([^\W\d_]+[’']?)")
 _OPENING = "\"'“„«‘([¿¡*_~ \u00a0\u202f"
-_MARKS_END = re.compile(r"[\"'”’»›)\]）」』】》〉〕］｣*_~\s]+$")
+_MARK = r"[\"'”’»›)\]）」』】》〉〕］｣*_~\s]"
+# It begins at the beginning of a run only: from within a long one, every place would be tried.
+_MARKS_END = re.compile(rf"(?<!{_MARK}){_MARK}+$")
 _CLOSED = tuple('」』”’"》）)】')
 # After a closing quote these go on with the sentence that holds it.
 _GOES_ON_JA = re.compile(

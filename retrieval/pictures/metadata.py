@@ -21,6 +21,7 @@ MAX_CAPTION_CHARS: Final = 4_000
 MAX_LINE_CHARS: Final = 500
 MAX_KEYWORDS: Final = 64
 MAX_KEYWORD_CHARS: Final = 100
+MAX_DATE_CHARS: Final = 64
 
 CaptionOrigin = Literal["sidecar", "embedded", "document", "given", "file_name", "none"]
 
@@ -121,7 +122,7 @@ def from_mapping(values: Mapping[Any, Any], origin: CaptionOrigin, name: str = "
 
 def parse_date(written: str) -> datetime | None:
     """A date as EXIF, IPTC, XMP and ISO 8601 write it; None when it is none."""
-    found = _DATE.match(written.strip())
+    found = _DATE.match(written.strip()[:MAX_DATE_CHARS])
     if found is None:
         return None
     year, month, day, hour, minute, second, zone = found.groups()

@@ -21,22 +21,28 @@ _CJK = re.compile(f"[{_CJK_RANGES}]")
 _CJK_RUN = re.compile(f"[{_CJK_RANGES}]+")
 # A word: letters and digits with inner apostrophes, hyphens, dots and commas (3.14, don't, e.g).
 _WORD = re.compile(r"[^\W_]+(?:['’\-.,·][^\W_]+)*")
-# Never shown and never meant: C0/C1 controls but tab and newline, bidirectional overrides, tag characters,
-# soft hyphen's kin used to hide text.
+# Never shown and never meant: C0/C1 controls but tab and newline, bidirectional marks and overrides, tag characters,
+# invisible operators, fillers, what is deprecated or not assigned among the invisible.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f"
-    "\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u17b4\u17b5\u200e\u200f\u202a-\u202e\u2061-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
+# Without a width of their own, but meant where one stands alone: joiners of Persian, Indic scripts and emoji, breaks of
+# Thai and Khmer, soft hyphens, selectors of variants. A run of them is a message that no reader sees; so is a selector
+# of an ideograph's variant after anything else.
+_WIDTHLESS = "\u00ad\u034f\u115f\u1160\u180b-\u180f\u200b-\u200d\u2060\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_HIDDEN_RUN = re.compile(f"[{_WIDTHLESS}]{{3,}}|(?<![{_CJK_RANGES}])[\U000e0100-\U000e01ef]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 
 
 def clean(text: str) -> str:
-    """`text` with control, override and tag characters as spaces, lone surrogates as U+FFFD and
-    carriage returns as line ends. The length in code points never changes."""
+    """`text` with control, override and tag characters and runs of characters without a width as spaces, lone
+    surrogates as U+FFFD and carriage returns as line ends. The length in code points never changes."""
     text = text.replace("\r\n", " \n").replace("\r", "\n")
     text = _SURROGATE.sub("\ufffd", text)
-    return _HIDDEN.sub(" ", text)
+    text = _HIDDEN.sub(" ", text)
+    return _HIDDEN_RUN.sub(lambda run: " " * len(run[0]), text)
 
 
 def clean_line(text: str) -> str:

@@ -94,3 +94,10 @@ def test_damaged_blocks_never_raise(exif: bytes, iptc: bytes, xmp: bytes) -> Non
 
     tags = _exif_tags(b"II*\0\x08\0\0\0" + exif)
     embedded_metadata(Container(b"", iptc=b"\x1c\x02" + iptc, xmp=b"<" + xmp + b">"), tags).cleaned()
+
+
+def test_a_caption_made_of_cameras_words_takes_no_time() -> None:
+    # Each "dsc" may end where the next one begins: a pattern that tries all ways never ends.
+    for caption in ("dsc" * 66 + "!", "fuji" * 50 + "!", "charset=dsc" * 18 + "!"):
+        assert embedded_metadata(Container(b"", xmp=xmp_packet(description=caption)), {}).caption == caption
+    assert embedded_metadata(Container(b"", xmp=xmp_packet(description="DSC_0042 fujifilm 7")), {}).caption == ""
