@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import openapi, problems
+from api.asking import Asking
 from api.deprecation import DEPRECATED, Deprecated, Deprecation
 from api.door import Door
 from api.heads import Heads
@@ -33,6 +34,8 @@ from api.routes import (
     job_events,
     job_input,
     jobs,
+    libraries,
+    library_pictures,
     metrics,
     problem_pages,
     service_keys,
@@ -49,6 +52,8 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
+from workers.store.libraries import Libraries
+from workers.store.library_requests import LibraryRequests
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
@@ -103,12 +108,15 @@ def create_app(
         pieces=Pieces(database),
         past_jobs=PastJobs(database),
         answered=Answered(database, clock=clock),
+        libraries=Libraries(database, clock=clock),
+        asking=Asking(LibraryRequests(database, clock=clock), threads, deliver, kept.library_wait_s),
         store=store,
         nudges=Nudges(deliver),
         queue=QueueLook(queue_answers),
         threads=threads,
         clock=clock,
         runs_dir=settings.runs_dir,
+        libraries_dir=settings.libraries_dir,
         streams=Streams(kept.max_streams),
         room=Room(all_jobs, max_active=kept.max_active_jobs, max_queued=kept.max_queued_jobs),
         metrics=counted,
@@ -150,6 +158,8 @@ def create_app(
         documents,
         artifacts,
         uploads,
+        libraries,
+        library_pictures,
         service_keys,
         health,
         metrics,

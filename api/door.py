@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from api.asking import Asking
 from api.known_keys import KnownKeys
 from api.limits import Limits
 from api.meter import Metrics
@@ -26,12 +27,13 @@ from workers.store.clock import Clock
 from workers.store.database import Database
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
+from workers.store.libraries import Libraries
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.uploads import Uploads
 from workers.store.worker_beats import WorkerBeats
 
-__all__ = ["Door", "KeyAdmin", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
+__all__ = ["Door", "KeyAdmin", "LibraryWriter", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,15 @@ class Door:
     pieces: Pieces
     past_jobs: PastJobs
     answered: Answered
+    libraries: Libraries
+    asking: Asking
     store: ArtifactStore
     nudges: Nudges
     queue: QueueLook
     threads: Threads
     clock: Clock
     runs_dir: Path
+    libraries_dir: Path
     streams: Streams
     room: Room
     metrics: Metrics
@@ -87,5 +92,6 @@ def needs(scope: KeyScope) -> Callable[..., Awaitable[ApiKey]]:
 
 Reader = Annotated[ApiKey, Depends(needs("jobs:read"))]
 Writer = Annotated[ApiKey, Depends(needs("jobs:write"))]
+LibraryWriter = Annotated[ApiKey, Depends(needs("library:write"))]
 MetricsReader = Annotated[ApiKey, Depends(needs("metrics:read"))]
 KeyAdmin = Annotated[ApiKey, Depends(needs("admin"))]

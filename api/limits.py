@@ -52,6 +52,8 @@ class Limits:
     poll_max_s: float = 1.0
     max_wait_s: int = 60
     """Of `Prefer: wait`."""
+    library_wait_s: float = 30.0
+    """Of a search, for the library worker's answer."""
     threads: int = 12
     """Calls of the database at a time; its pool has room for 15."""
 

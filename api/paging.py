@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.reply import reply
-from interleaf.errors import InvalidRequest
+from interleaf.errors import InvalidRequest, shown
 from workers.store.ids import IdKind, require_id
 
 __all__ = ["LINKS", "Page", "Position", "link_of", "listed", "page_of", "positions"]
@@ -23,6 +24,7 @@ LINKS: Final[dict[str, Any]] = {
 }
 # An answer's headers have a limit in every client; links to a list with a longer query are left out.
 MAX_QUERY_CHARS: Final = 4_000
+_PICTURE_ID: Final = re.compile("[0-9a-f]{64}")
 
 
 class _Named(Protocol):
@@ -54,7 +56,7 @@ class Position:
     """What else the request's query says, in its order."""
 
 
-def positions(kind: IdKind) -> Any:
+def positions(kind: IdKind | Literal["picture"]) -> Any:
     """A dependency that reads `limit`, `after` and `before` of a list of such ids. InvalidRequest names the field."""
 
     async def position(
@@ -67,10 +69,17 @@ def positions(kind: IdKind) -> Any:
             raise InvalidRequest("before", "cannot be used together with after.", "Leave one of them out.")
         for name, given in (("after", after), ("before", before)):
             if given is not None:
-                require_id(kind, given, name)
+                _require(kind, given, name)
         return Position(limit, after, before, request.url.path, _filters(request))
 
     return Depends(position)
+
+
+def _require(kind: IdKind | Literal["picture"], given: str, name: str) -> None:
+    if kind != "picture":
+        require_id(kind, given, name)
+    elif not _PICTURE_ID.fullmatch(given):
+        raise InvalidRequest(name, f"{shown(given)!r} is not a picture's id.", "Give an id as it was told.")
 
 
 def page_of(

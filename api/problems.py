@@ -48,7 +48,7 @@ _HIDDEN: Final = {
     503: "The service cannot do this now, and nothing was changed. Try again in a moment.",
     507: "The service has no room for this, and nothing was kept. Its operator must make room.",
 }
-_TOLD: Final = frozenset({"not_ready", "queue_full"})
+_TOLD: Final = frozenset({"not_ready", "queue_full", "library_unanswered"})
 
 
 class ProblemField(BaseModel):

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from api.problems import InvalidFields, ProblemField
 from interleaf.errors import InvalidRequest
 from interleaf.schema import Brief
+from workers.store.ingest_order import IngestOrder
 from workers.store.uploads import REFERENCE, upload_named
 
-__all__ = ["EXAMPLES", "JobLabels", "Labels", "metadata_of", "upload_ids", "validated"]
+__all__ = ["EXAMPLES", "JobLabels", "Labels", "metadata_of", "upload_ids", "validated", "validated_ingest"]
 
 MAX_START_WITHIN_S: Final = 366 * 24 * 3600
 EXAMPLES: Final[Any] = {
@@ -89,6 +90,14 @@ def validated(value: Any) -> Brief:
         return Brief.model_validate(value)
     except ValidationError as error:
         raise InvalidFields.of(error, "invalid_brief", ("body",)) from error
+
+
+def validated_ingest(value: Any) -> IngestOrder:
+    """What an ingest is asked, from JSON. InvalidFields points at what is wrong."""
+    try:
+        return IngestOrder.model_validate(value)
+    except ValidationError as error:
+        raise InvalidFields.of(error, "invalid_body", ("body",)) from error
 
 
 def upload_ids(brief: Brief) -> list[str]:

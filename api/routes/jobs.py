@@ -16,20 +16,22 @@ from api.idempotency import IdempotencyKey, named_request
 from api.openapi import NO_CONTENT, problems
 from api.paging import LINKS, Page, Position, listed, positions
 from api.reply import answer_of, reply, response_of
-from api.routes.job_order import EXAMPLES, Labels, metadata_of, upload_ids, validated
+from api.routes.job_order import EXAMPLES, Labels, metadata_of, upload_ids, validated, validated_ingest
 from api.routes.job_view import JobView, job_view
 from api.strict_json import StrictRoute
+from interleaf.errors import ObjectUnknown, ScopeMissing
 from interleaf.schema import Brief
 from workers.store.answered import Answer
 from workers.store.answered import Request as Named
 from workers.store.api_keys import ApiKey
 from workers.store.ids import first_id
+from workers.store.ingest_order import INGEST
 from workers.store.job import Job
 from workers.store.job_query import JobQuery
 from workers.store.job_transitions import JobState
 from workers.store.jobs import Deletion
 
-__all__ = ["router"]
+__all__ = ["CREATED", "Prefer", "created", "router"]
 
 RETRY_AFTER_S: Final = 1
 CREATED: Final[dict[int | str, dict[str, Any]]] = {
@@ -88,6 +90,8 @@ async def create_job(
     def create() -> Job:
         if uploads:
             door.uploads.require(uploads, key.id)
+        if brief.libraries:
+            door.libraries.resolve(key.id, brief.libraries)
         return door.jobs.create(
             key.id,
             brief.kind,
@@ -97,7 +101,7 @@ async def create_job(
             expires_at=labels.expires_at(door.clock()),
         )
 
-    return await _created(door, key, named_request(request, key, name, await request.body()), prefer, create)
+    return await created(door, key, named_request(request, key, name, await request.body()), prefer, create)
 
 
 @router.get(
@@ -153,7 +157,10 @@ async def get_job(job_id: str, door: TheDoor, key: Reader) -> Response:
 @router.get("/{job_id}/brief", response_model=Brief, operation_id="getJobBrief", summary="What a job was asked")
 async def get_brief(job_id: str, door: TheDoor, key: Reader) -> Response:
     """The brief as it was understood, with every default."""
-    return reply(validated(await door.threads.run(door.jobs.brief, job_id, key.id)))
+    asked = await door.threads.run(door.jobs.brief, job_id, key.id)
+    if asked.get("kind") == INGEST:
+        raise ObjectUnknown(f"brief of {job_id}", "is none: the job is an ingest.", "Its result says what it took in.")
+    return reply(validated(asked))
 
 
 @router.delete(
@@ -193,7 +200,13 @@ async def retry_job(
 ) -> Response:
     """A new job that goes on from the last checkpoint of one that failed, expired, was canceled or is incomplete."""
     named = named_request(request, key, name, b"")
-    return await _created(door, key, named, prefer, lambda: door.jobs.retry(job_id, key.id))
+
+    def create() -> Job:
+        if door.jobs.get(job_id, key.id).kind == INGEST:
+            _require_library_scope(key)
+        return door.jobs.retry(job_id, key.id)
+
+    return await created(door, key, named, prefer, create)
 
 
 @router.post(
@@ -218,14 +231,28 @@ async def rerun_job(
     """A new job from the beginning with the same brief, or with some of its fields replaced."""
 
     def create() -> Job:
-        brief = validated(door.jobs.brief(job_id, key.id) | (overrides or {}))
+        asked = door.jobs.brief(job_id, key.id)
+        if asked.get("kind") == INGEST:
+            _require_library_scope(key)
+            order = validated_ingest(asked | (overrides or {}))
+            door.libraries.get(order.library_id, key.id)
+            door.uploads.require(order.upload_ids, key.id)
+            return door.jobs.rerun(job_id, key.id, order.model_dump(mode="json"))
+        brief = validated(asked | (overrides or {}))
         door.uploads.require(upload_ids(brief), key.id)
+        door.libraries.resolve(key.id, brief.libraries)
         return door.jobs.rerun(job_id, key.id, brief.model_dump(mode="json"))
 
-    return await _created(door, key, named_request(request, key, name, await request.body()), prefer, create)
+    return await created(door, key, named_request(request, key, name, await request.body()), prefer, create)
 
 
-async def _created(
+def _require_library_scope(key: ApiKey) -> None:
+    """An ingest that is done again changes a library again. ScopeMissing."""
+    if not key.may("library:write"):
+        raise ScopeMissing("library:write", f"is not among the scopes of key {key.prefix}….", "Ask for a key with it.")
+
+
+async def created(
     door: Door, key: ApiKey, named: Named | None, prefer: str | None, create: Callable[[], Job]
 ) -> Response:
     """Create a job, once; tell the queue; wait if that is preferred."""

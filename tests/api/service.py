@@ -28,7 +28,7 @@ from workers.store.leases import Leases
 from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
 
 BRIEF = {"instruction": "Say what the tide is.", "sources": [{"text": "The tide is the rise of the sea."}]}
-ALL = ("jobs:read", "jobs:write")
+ALL = ("jobs:read", "jobs:write", "library:write")
 
 
 class Service:
