@@ -16,7 +16,7 @@ from interleaf.errors import InvalidRequest, shown
 
 __all__ = ["ID_CHARS", "IdKind", "first_id", "is_id", "is_job_run_id", "made_at", "new_id", "new_run_id", "require_id"]
 
-IdKind = Literal["job", "doc", "art", "upl", "key", "req", "lib", "lrq"]
+IdKind = Literal["job", "doc", "art", "upl", "key", "req", "lib", "lrq", "sch", "bat", "whk", "msg"]
 
 ID_CHARS: Final = 30
 """Length of every id: prefix, underscore, 26 characters."""

@@ -17,12 +17,14 @@ from workers.store import revision
 from workers.store.database import Database
 from workers.store.tables import JobRow, Row
 
+SECRET = {"sqlite": "x'00'", "postgresql": "'\\x00'::bytea"}
+
 
 def schema_of(connection: Connection) -> dict[str, Any]:
     """Everything that the database knows of its tables: what SQLite was told, what PostgreSQL understood."""
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-        return {name: sorted(part.strip(" ,\t") for part in sql.splitlines()) for name, sql in rows}
+        return {name: parts_of(sql) for name, sql in rows}
     columns = connection.execute(
         text(
             "SELECT table_name || '.' || column_name, data_type, character_maximum_length, is_nullable, "
@@ -37,6 +39,19 @@ def schema_of(connection: Connection) -> dict[str, Any]:
     )
     indexes = connection.execute(text("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"))
     return {row[0]: tuple(row[1:]) for rows in (columns, rules, indexes) for row in rows}
+
+
+def parts_of(sql: str) -> list[str]:
+    """What stands in the outer brackets of a statement, split at its commas: columns and rules, in whatever order."""
+    found, depth = [""], 0
+    for char in " ".join(sql.split()):
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 1:
+            found.append("")
+        else:
+            found[-1] += char
+    head, _, first = found[0].partition("(")
+    return sorted([head.strip(), *(part.strip(" )") for part in [first, *found[1:]])])
 
 
 def without_revision(schema: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +124,32 @@ def test_every_revision_can_be_taken_back(empty_url: str) -> None:
         assert inspect(session.connection()).get_table_names() == ["alembic_version"]
     database.upgrade()
     database.require_schema()
+    database.close()
+
+
+def test_what_is_kept_outlives_an_upgrade_and_its_taking_back(empty_url: str) -> None:
+    """Of SQLite above all: a table that were copied and dropped would take its children along."""
+    database = Database(empty_url)
+    with database.transaction() as session:
+        command.upgrade(revision.configuration(session.connection()), "r0002")
+        made = "'2026-11-27 10:00:00.000000'"
+        for statement in (
+            f"INSERT INTO api_keys (id, prefix, secret_sha256, name, scopes, created_at) "
+            f"VALUES ('key_1', 'ilk_', {SECRET[database.kind]}, 'n', '[]', {made})",
+            f"INSERT INTO documents (id, owner, title, version, article, created_at) "
+            f"VALUES ('doc_1', 'key_1', 't', 1, '{{}}', {made})",
+            f"INSERT INTO document_versions (document_id, version, article, created_at) "
+            f"VALUES ('doc_1', 1, '{{}}', {made})",
+        ):
+            session.execute(text(statement))
+    database.upgrade()
+    with database.transaction() as session:
+        assert session.execute(text("SELECT document_id, version, how FROM document_versions")).all() == [
+            ("doc_1", 1, "made")
+        ]
+        command.downgrade(revision.configuration(session.connection()), "r0002")
+    with database.reading() as session:
+        assert session.execute(text("SELECT document_id, version FROM document_versions")).all() == [("doc_1", 1)]
     database.close()
 
 
