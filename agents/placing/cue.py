@@ -137,7 +137,10 @@ def ends_with_colon(text: str) -> bool:
 
 def find_cue(text: str) -> Cue | None:
     """The strongest pointing phrase of a text: one that points below first, then above, then anywhere."""
-    read = text if len(text) <= MAX_READ_CHARS else text[: MAX_READ_CHARS // 2] + "\n" + text[-MAX_READ_CHARS // 2 :]
+    # Folded: a paragraph of blanks would be tried from each of them.
+    read = fold_space(text)
+    if len(read) > MAX_READ_CHARS:
+        read = read[: MAX_READ_CHARS // 2] + "\n" + read[-MAX_READ_CHARS // 2 :]
     for pattern, direction in ((_BELOW, "below"), (_ABOVE, "above"), (_MENTION, "any")):
         if found := pattern.search(read):
             return Cue(fold_space(found.group()), direction)
