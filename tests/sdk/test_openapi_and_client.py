@@ -38,12 +38,17 @@ RECORDS = {
     "EstimateView": "EstimateRecord",
     "SpanView": "SpanRecord",
     "UploadView": "UploadRecord",
+    "LibraryView": "LibraryRecord",
+    "PictureView": "PictureRecord",
+    "HitView": "HitRecord",
+    "HitList": "HitList",
     "KeyView": "ApiKeyRecord",
     "NewKey": "NewApiKey",
     "Problem": "Problem",
     "ProblemField": "FieldProblem",
     "Page_JobView_": "Page",
 }
+UPLOAD = "upl_01kaj5v1c8m2n4p6q8r0s2t4v6"
 JOB: dict[str, Any] = {
     "id": "job_1",
     "kind": "article",
@@ -76,6 +81,8 @@ def every_request() -> list[httpx.Request]:
 
     quotas = {"max_active_jobs": 1, "max_stored_bytes": 1, "requests_per_minute": 1}
     at = {"limit": 1, "after": "x"}
+    sizes = {"min_width_px": 1, "min_height_px": 1}
+    ingest = {"author": "a", "licence": "l", "source_url": "s", "dedupe": "exact"}
     once = Retrying(attempts=1, away_s=0)
     client = Client("http://h", "ilk_x", transport=httpx.MockTransport(answer), retrying=once)
     labels: dict[str, Any] = {"metadata": {"a": "b"}, "external_id": "e", "idempotency_key": "i"}
@@ -102,6 +109,19 @@ def every_request() -> list[httpx.Request]:
         (client.uploads.get, ("upl_1",), {}),
         (client.uploads.list, (), at),
         (client.uploads.delete, ("upl_1",), {}),
+        (client.libraries.create, ("n", "d"), {"idempotency_key": "i"}),
+        (client.libraries.list, (), at),
+        (client.libraries.find, ("n",), {}),
+        (client.libraries.get, ("lib_1",), {}),
+        (client.libraries.delete, ("lib_1",), {}),
+        (client.libraries.ingest, ("lib_1", UPLOAD), {**ingest, "start_within_s": 1, "wait_s": 1, **labels}),
+        (client.libraries.search, ("lib_1", "t"), {"k": 1, "licence_policy": "open", **sizes}),
+        (client.libraries.search, ("lib_1",), {"picture": UPLOAD}),
+        (client.libraries.pictures, ("lib_1",), {**at, "licence": ["open"], "id_prefix": "a", **sizes}),
+        (client.libraries.pictures, ("lib_1",), {"before": "x"}),
+        (client.libraries.picture, ("lib_1", "a"), {}),
+        (client.libraries.remove, ("lib_1", "a"), {}),
+        (client.libraries.read, ("lib_1", "a"), {}),
         (client.keys.create, ("n", ["jobs:read"]), quotas),
         (client.keys.list, (), at),
         (client.keys.revoke, ("key_1",), {}),

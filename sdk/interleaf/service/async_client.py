@@ -16,6 +16,7 @@ from interleaf.service.job_steps import GivenBrief, all_pages
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_address import ServiceAddress
 from interleaf.service.service_job import AsyncJob
+from interleaf.service.service_libraries import AsyncLibraries
 from interleaf.service.service_records import (
     ApiKeyRecord,
     ArtifactRecord,
@@ -66,6 +67,7 @@ class AsyncClient:
         self.documents = AsyncDocuments(self._wire, self._calls)
         self.artifacts = AsyncArtifacts(self._wire, self._calls)
         self.uploads = AsyncUploads(self._wire, self._calls)
+        self.libraries = AsyncLibraries(self._wire, self._calls)
         self.keys = AsyncKeys(self._wire, self._calls)
 
     async def compose(

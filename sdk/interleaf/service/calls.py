@@ -30,7 +30,7 @@ from interleaf.service.service_records import (
 )
 from interleaf.service.steps import Answer, Sending, SentFile, Steps
 
-__all__ = ["Calls"]
+__all__ = ["WAIT_MARGIN_S", "Calls", "as_json", "metadata_pairs", "nothing", "object_path", "pairs"]
 
 Pairs = tuple[tuple[str, str], ...]
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -56,13 +56,13 @@ class Calls:
     ) -> Call[JobRecord]:
         # What the brief leaves to its defaults is left to the service's.
         body = brief.model_dump_json(exclude_defaults=True).encode()
-        query = _pairs(external_id=external_id, start_within_s=start_within_s) + _metadata(metadata)
+        query = pairs(external_id=external_id, start_within_s=start_within_s) + metadata_pairs(metadata)
         headers, wait = ({"Prefer": f"wait={wait_s}"}, wait_s + WAIT_MARGIN_S) if wait_s else ({}, 0.0)
         sending = Sending("POST", "/v1/jobs", query, headers, body, wait_s=wait)
         return Call(sending, reads(JobRecord), "named", idempotency_key)
 
     def estimate_job(self, brief: Brief, source_bytes: int, pictures: int) -> Call[EstimateRecord]:
-        query = _pairs(source_bytes=source_bytes or None, pictures=pictures or None)
+        query = pairs(source_bytes=source_bytes or None, pictures=pictures or None)
         body = brief.model_dump_json(exclude_defaults=True).encode()
         return Call(Sending("POST", "/v1/jobs:estimate", query, body=body), reads(EstimateRecord))
 
@@ -79,7 +79,7 @@ class Calls:
         external_id: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Call[Page[JobRecord]]:
-        query = _pairs(
+        query = pairs(
             limit=limit,
             after=after,
             before=before,
@@ -88,7 +88,7 @@ class Calls:
             external_id=external_id,
         )
         query += tuple(("state", state) for state in states) + tuple(("kind", kind) for kind in kinds)
-        return Call(Sending("GET", "/v1/jobs", query + _metadata(metadata)), reads(Page[JobRecord]))
+        return Call(Sending("GET", "/v1/jobs", query + metadata_pairs(metadata)), reads(Page[JobRecord]))
 
     def get_job(self, job_id: str) -> Call[JobRecord]:
         return Call(Sending("GET", _job(job_id)), reads(JobRecord))
@@ -111,12 +111,12 @@ class Calls:
     def rerun_job(
         self, job_id: str, overrides: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Call[JobRecord]:
-        body = None if overrides is None else _json("overrides", dict(overrides))
+        body = None if overrides is None else as_json("overrides", dict(overrides))
         sending = Sending("POST", _job(job_id, "/rerun"), body=body)
         return Call(sending, reads(JobRecord), "named", idempotency_key)
 
     def delete_job(self, job_id: str) -> Call[None]:
-        return Call(Sending("DELETE", _job(job_id)), _nothing, settle=_gone)
+        return Call(Sending("DELETE", _job(job_id)), nothing, settle=_gone)
 
     def get_job_input(self, job_id: str) -> Call[Question]:
         return Call(Sending("GET", _job(job_id, "/input")), reads(Question))
@@ -156,11 +156,11 @@ class Calls:
             job = yield from ask(self.get_job(job_id), self.retrying)
             return Settled(job) if action == "cancel" and job.state == "canceled" else None
 
-        sending = Sending("POST", _job(job_id, "/input"), body=_json("answer", said))
+        sending = Sending("POST", _job(job_id, "/input"), body=as_json("answer", said))
         return Call(sending, reads(JobRecord), settle=settle)
 
     def list_job_events(self, job_id: str, after: int = 0, limit: int = 100) -> Call[EventList]:
-        query = _pairs(after=after, limit=limit)
+        query = pairs(after=after, limit=limit)
         return Call(Sending("GET", _job(job_id, "/events"), query), reads(EventList))
 
     def stream_job_events(self, job_id: str, after: int, idle_s: float) -> Sending:
@@ -171,11 +171,11 @@ class Calls:
         return Sending("GET", _job(job_id, "/events"), headers=headers, wait_s=idle_s)
 
     def list_documents(self, *, limit: int | None = None, after: str | None = None) -> Call[Page[DocumentLine]]:
-        sending = Sending("GET", "/v1/documents", _pairs(limit=limit, after=after))
+        sending = Sending("GET", "/v1/documents", pairs(limit=limit, after=after))
         return Call(sending, reads(Page[DocumentLine]))
 
     def get_document(self, document_id: str, version: int | None = None) -> Call[Document]:
-        sending = Sending("GET", _object("/v1/documents/", document_id), _pairs(version=version))
+        sending = Sending("GET", object_path("/v1/documents/", document_id), pairs(version=version))
         return Call(sending, reads(Document))
 
     def get_artifact(self, artifact_id: str, start: int = 0, etag: str = "") -> Sending:
@@ -183,20 +183,20 @@ class Calls:
         headers = {"Accept-Encoding": "identity"}
         if start:
             headers |= {"Range": f"bytes={start}-", "If-Range": etag}
-        return Sending("GET", _object("/v1/artifacts/", artifact_id), headers=headers)
+        return Sending("GET", object_path("/v1/artifacts/", artifact_id), headers=headers)
 
     def create_upload(self, file: SentFile, *, idempotency_key: str | None = None) -> Call[UploadRecord]:
         return Call(Sending("POST", "/v1/uploads", file=file), reads(UploadRecord), "named", idempotency_key)
 
     def list_uploads(self, *, limit: int | None = None, after: str | None = None) -> Call[Page[UploadRecord]]:
-        sending = Sending("GET", "/v1/uploads", _pairs(limit=limit, after=after))
+        sending = Sending("GET", "/v1/uploads", pairs(limit=limit, after=after))
         return Call(sending, reads(Page[UploadRecord]))
 
     def get_upload(self, upload_id: str) -> Call[UploadRecord]:
-        return Call(Sending("GET", _object("/v1/uploads/", upload_id)), reads(UploadRecord))
+        return Call(Sending("GET", object_path("/v1/uploads/", upload_id)), reads(UploadRecord))
 
     def delete_upload(self, upload_id: str) -> Call[None]:
-        return Call(Sending("DELETE", _object("/v1/uploads/", upload_id)), _nothing, settle=_gone)
+        return Call(Sending("DELETE", object_path("/v1/uploads/", upload_id)), nothing, settle=_gone)
 
     def create_key(
         self,
@@ -214,17 +214,17 @@ class Calls:
         }
         said = {"name": name, "scopes": list(scopes)} | {k: v for k, v in quotas.items() if v is not None}
         # The service keeps no answer that holds a secret, so this one must not be sent twice.
-        return Call(Sending("POST", "/v1/keys", body=_json("key", said)), reads(NewApiKey), "twice")
+        return Call(Sending("POST", "/v1/keys", body=as_json("key", said)), reads(NewApiKey), "twice")
 
     def list_keys(self, *, limit: int | None = None, after: str | None = None) -> Call[Page[ApiKeyRecord]]:
-        sending = Sending("GET", "/v1/keys", _pairs(limit=limit, after=after))
+        sending = Sending("GET", "/v1/keys", pairs(limit=limit, after=after))
         return Call(sending, reads(Page[ApiKeyRecord]))
 
     def revoke_key(self, key_id: str) -> Call[ApiKeyRecord]:
-        return Call(Sending("DELETE", _object("/v1/keys/", key_id)), reads(ApiKeyRecord))
+        return Call(Sending("DELETE", object_path("/v1/keys/", key_id)), reads(ApiKeyRecord))
 
 
-def _nothing(answer: Answer) -> None:
+def nothing(answer: Answer) -> None:
     return None
 
 
@@ -234,11 +234,11 @@ def _gone(error: InterleafError) -> Steps[Settled[None] | None]:
     return Settled(None) if isinstance(error, JobUnknown | ObjectUnknown) else None
 
 
-def _pairs(**values: object) -> Pairs:
+def pairs(**values: object) -> Pairs:
     return tuple((name, str(value)) for name, value in values.items() if value is not None)
 
 
-def _metadata(metadata: Mapping[str, str] | None) -> Pairs:
+def metadata_pairs(metadata: Mapping[str, str] | None) -> Pairs:
     return tuple(("metadata", f"{name}:{value}") for name, value in (metadata or {}).items())
 
 
@@ -248,13 +248,13 @@ def _job(job_id: str, rest: str = "") -> str:
     return f"/v1/jobs/{job_id}{rest}"
 
 
-def _object(place: str, object_id: str) -> str:
+def object_path(place: str, object_id: str) -> str:
     if not _ID.fullmatch(object_id):
         raise ObjectUnknown(object_id, "is no id of this service.")
     return place + object_id
 
 
-def _json(what: str, value: Any) -> bytes:
+def as_json(what: str, value: Any) -> bytes:
     try:
         return json.dumps(TypeAdapter(Any).dump_python(value, mode="json"), allow_nan=False).encode()
     except (PydanticSerializationError, ValueError) as error:

@@ -16,6 +16,7 @@ from interleaf.service.job_steps import GivenBrief, all_pages
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_address import ServiceAddress
 from interleaf.service.service_job import Job
+from interleaf.service.service_libraries import Libraries
 from interleaf.service.service_records import (
     ApiKeyRecord,
     ArtifactRecord,
@@ -66,6 +67,7 @@ class Client:
         self.documents = Documents(self._wire, self._calls)
         self.artifacts = Artifacts(self._wire, self._calls)
         self.uploads = Uploads(self._wire, self._calls)
+        self.libraries = Libraries(self._wire, self._calls)
         self.keys = Keys(self._wire, self._calls)
 
     def compose(

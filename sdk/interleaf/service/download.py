@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,11 +16,12 @@ from typing import Final, Protocol
 from interleaf.errors import InterleafError, ServiceError
 from interleaf.service.call import passing_error, retry_after_s
 from interleaf.service.calls import Calls
+from interleaf.service.retrying import Retrying
 from interleaf.service.service_problem import error_of_answer
-from interleaf.service.steps import Answer, ConnectionLost, Do, Listen, Pause, Steps, Take
+from interleaf.service.steps import Answer, ConnectionLost, Do, Listen, Pause, Sending, Steps, Take
 from interleaf.whole_file import sync_folder, unwritable
 
-__all__ = ["MemoryTarget", "PartFile", "Target", "download"]
+__all__ = ["MemoryTarget", "PartFile", "Target", "download", "download_part"]
 
 _SHA256: Final = re.compile(r'"([0-9a-f]{64})"')
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -112,9 +114,20 @@ class PartFile:
 
 
 def download(calls: Calls, artifact_id: str, target: Target, sha256: str | None = None) -> Steps[None]:
-    """Fetch the file, going on where a connection broke off. ServiceError when its bytes have another hash than the
-    service says, or than `sha256`."""
-    retrying = calls.retrying
+    """Fetch a file that a job made, as `download_part`."""
+    part = partial(calls.get_artifact, artifact_id)
+    return download_part(calls.retrying, f"artifact {artifact_id}", part, target, sha256)
+
+
+def download_part(
+    retrying: Retrying,
+    what: str,
+    part: Callable[[int, str], Sending],
+    target: Target,
+    sha256: str | None = None,
+) -> Steps[None]:
+    """Fetch a file, going on where a connection broke off: `part(start, etag)` asks for the rest of it. ServiceError
+    when its bytes have another hash than the service says, or than `sha256`. `what` names it in errors."""
     count, etag, size, failures = 0, "", None, 0
     digest, heard_at = hashlib.sha256(), time.monotonic()
     try:
@@ -123,14 +136,14 @@ def download(calls: Calls, artifact_id: str, target: Target, sha256: str | None 
             wait_s: float | None = None
             error: InterleafError
             try:
-                answer: Answer = yield Listen(calls.get_artifact(artifact_id, count, etag))
+                answer: Answer = yield Listen(part(count, etag))
                 if answer.status >= 300:
                     error = error_of_answer(answer.status, answer.headers, answer.body)
                     if not passing_error(answer, error):
                         raise error
                     wait_s = retry_after_s(answer.headers)
                 else:
-                    start, size = _part(answer, artifact_id)
+                    start, size = _part(answer, what)
                     if start != count:
                         yield Do(target.restart)
                         count, digest = 0, hashlib.sha256()
@@ -139,7 +152,7 @@ def download(calls: Calls, artifact_id: str, target: Target, sha256: str | None 
                         yield Do(partial(target.write, piece))
                         digest.update(piece)
                         count, failures, heard_at = count + len(piece), 0, time.monotonic()
-                    error = ConnectionLost(f"artifact {artifact_id}", "broke off.")
+                    error = ConnectionLost(what, "broke off.")
             except ConnectionLost as broken:
                 error = broken
             if size is not None and count >= size:
@@ -149,13 +162,13 @@ def download(calls: Calls, artifact_id: str, target: Target, sha256: str | None 
             if failures >= retrying.attempts or time.monotonic() - heard_at + pause_s > retrying.away_s:
                 raise error
             yield Pause(pause_s)
-        _check(artifact_id, digest.hexdigest(), etag, sha256)
+        _check(what, digest.hexdigest(), etag, sha256)
         yield Do(target.finish)
     finally:
         target.discard()
 
 
-def _part(answer: Answer, artifact_id: str) -> tuple[int, int]:
+def _part(answer: Answer, what: str) -> tuple[int, int]:
     """Where the bytes of the answer begin, and the size of the whole file."""
     if answer.status == 206:
         told = _RANGE.fullmatch(answer.headers.get("content-range", ""))
@@ -163,16 +176,16 @@ def _part(answer: Answer, artifact_id: str) -> tuple[int, int]:
             return int(told[1]), int(told[3])
     length = answer.headers.get("content-length", "")
     if answer.status != 200 or not (length.isascii() and length.isdigit()):
-        raise ServiceError(f"artifact {artifact_id}", "does not say how long it is.", "Is this the service?")
+        raise ServiceError(what, "does not say how long it is.", "Is this the service?")
     return 0, int(length)
 
 
-def _check(artifact_id: str, found: str, etag: str, sha256: str | None) -> None:
+def _check(what: str, found: str, etag: str, sha256: str | None) -> None:
     told = _SHA256.fullmatch(etag)
     wanted = {hash_ for hash_ in (sha256, told[1] if told else None) if hash_}
     if wanted != {found}:
         raise ServiceError(
-            f"artifact {artifact_id}",
+            what,
             "came with other bytes than the service says.",
             "Fetch it again; nothing is kept.",
         )

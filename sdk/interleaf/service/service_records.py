@@ -22,6 +22,8 @@ __all__ = [
     "EstimateRecord",
     "EventList",
     "FieldProblem",
+    "HitList",
+    "HitRecord",
     "JobAsks",
     "JobEvent",
     "JobProgress",
@@ -29,8 +31,10 @@ __all__ = [
     "JobResult",
     "JobState",
     "JobUse",
+    "LibraryRecord",
     "NewApiKey",
     "Page",
+    "PictureRecord",
     "Problem",
     "Question",
     "SpanRecord",
@@ -255,6 +259,57 @@ class UploadRecord(Record):
     sha256: str
     created_at: datetime
     expires_at: datetime | None = None
+
+
+class LibraryRecord(Record):
+    """A picture library. `picture_count` and `bytes` are as the last ingest, or the last removal, left them."""
+
+    id: str
+    name: str
+    description: str = ""
+    picture_count: int
+    bytes: int
+    encoder: str | None = None
+    created_at: datetime
+    changed_at: datetime
+
+
+class PictureRecord(Record):
+    """A picture of a library, without its pixels. `id` is the SHA-256 of its pixels."""
+
+    id: str
+    library_id: str
+    media_type: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    name: str = ""
+    caption: str = ""
+    caption_origin: str = "none"
+    alt: str = ""
+    keywords: tuple[str, ...] = ()
+    author: str | None = None
+    licence: str | None = None
+    source_url: str | None = None
+    taken_at: datetime | None = None
+    perceptual_hash: str = ""
+    url: str
+
+
+class HitRecord(Record):
+    """A picture that was found; `score` is 0 to 1, higher is better, comparable within one search."""
+
+    picture: PictureRecord
+    score: float
+    lexical_score: float | None = None
+    vector_score: float | None = None
+    pixel_score: float | None = None
+
+
+class HitList(Record):
+    """What was found, best first."""
+
+    hits: tuple[HitRecord, ...]
 
 
 class ApiKeyRecord(Record):
