@@ -63,7 +63,9 @@ class JobRun:
         library_dir: Path | None = None,
     ) -> None:
         self._store, self._keeper, self._dispatcher, self._claim = store, keeper, dispatcher, claim
-        self._writer, self._library_dir = writer, library_dir
+        self._writer = writer
+        # What a job finds are the pictures of its owner, and nobody else's.
+        self._library_dir = library_dir or store.settings.libraries_dir / claim.job.owner
         self._folder = RunFolder.at(store.settings.runs_dir, claim.job.run_id)
         self._watch = Watch(claim, renew=keeper.renew)
         self._progress_at = 0.0
@@ -141,9 +143,16 @@ class JobRun:
             given = bring_given(
                 brief, job.owner, self._store.database, self._store.artifacts, self._folder.path / "uploads"
             )
+            given = given.model_copy(update={"libraries": self._collections(brief)})
             events = composing.stream(given, Path("/"))
         for event in events:
             self._tell(event)
+
+    def _collections(self, brief: Brief) -> tuple[str, ...]:
+        """The collections of the owner's folder that the brief's libraries are; one without pictures has none there.
+        InvalidBrief when a library was deleted meanwhile."""
+        named = self._store.libraries.resolve(self._claim.job.owner, brief.libraries) if brief.libraries else ()
+        return tuple(dict.fromkeys(library.id for library in named if library.picture_count))
 
     def _tell(self, event: Event) -> None:
         """Write an event of the run into the job; what the job says by itself (asked, ended) is left out."""

@@ -64,7 +64,7 @@ def render_format(store: JobStore, job_id: str, attempt: int, worker: str, forma
 def _rendered(store: JobStore, job: Job, article: Article, format: str, theme: str) -> bytes:
     folder = RunFolder.at(store.settings.runs_dir, job.run_id)
     try:
-        return render(article, PictureShelf(folder, store.settings.library_dir), format, theme)
+        return render(article, PictureShelf(folder, store.settings.libraries_dir / job.owner), format, theme)
     except InterleafError:
         raise
     except Exception as error:
