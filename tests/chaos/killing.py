@@ -105,7 +105,7 @@ def killing(
     verdict = Verdict(f"kill -9, {database}, seed {seed}")
     chance, kills, flushed = random.Random(seed), Counter[str](), 0
     with ChaosService(database, lease_s=4.0) as service:
-        service.pace(0.05)
+        service.pace(0.3)
         customers = _Customers(service, jobs)
         begun = time.monotonic()
         customers.start()

@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "sdk")]
 
 # What the first job of a worker imports. On a busy machine that takes longer than the short leases of tests, and the
 # interpreter is held meanwhile, so that no heartbeat comes through: here it is done before there is a job.
-import workers.queue.job_run  # noqa: E402
+import workers.queue.job_run  # noqa: E402, F401
 import workers.wiring as wiring  # noqa: E402
 from agents.context import DraftTask, Embedder, Writer  # noqa: E402
 from agents.extractive import ExtractiveWriter  # noqa: E402

@@ -243,7 +243,8 @@ def test_an_inner_refusal_leaves_the_outer_transaction_usable(store: Store) -> N
 
 def test_processes_that_start_at_once_all_find_the_schema(empty_url: str) -> None:
     code = (
-        "import sys\nfrom workers.store.database import Database\nd = Database(sys.argv[1])\nd.upgrade()\nd.require_schema()"
+        "import sys\nfrom workers.store.database import Database\n"
+        "d = Database(sys.argv[1])\nd.upgrade()\nd.require_schema()"
     )
     started = [child(code, empty_url) for _ in range(3)]
     for one in started:
