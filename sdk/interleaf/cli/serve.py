@@ -104,7 +104,6 @@ def health(
 
     approot.enter()
     from workers.service.health import require_api, require_worker
-    from workers.store.database import Database
 
     chosen = _settings(data)
     bad = False
@@ -113,7 +112,7 @@ def health(
             if one is Role.api:
                 require_api("127.0.0.1", port)
             else:
-                require_worker(Database(chosen.job_database_url), one.value)
+                require_worker(chosen, one.value)
             typer.echo(f"{one.value}: ok")
         except InterleafError as error:
             bad = True
