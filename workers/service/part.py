@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Final
 
 from workers.service.part_log import PartLog
 from workers.service.pauses import Pauses
 
 __all__ = ["Part"]
+
+LAST_WORDS_S: Final = 0.5
 
 
 class Part:
@@ -37,6 +41,7 @@ class Part:
         self._log = log
         self._tell = tell
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._pauses = Pauses()
 
     @property
@@ -60,7 +65,7 @@ class Part:
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        self._log.read_from(self._process.stdout)
+        self._reader = self._log.read_from(self._process.stdout)
 
     def look(self) -> None:
         """See whether it ended, tell so, and start it again when it is time to."""
@@ -84,6 +89,9 @@ class Part:
 
     def _ended(self, returncode: int) -> None:
         how = f"was killed by {_signal_name(-returncode)}" if returncode < 0 else f"ended with exit code {returncode}"
+        # Its last words may still be on their way; whatever it started may keep the line open.
+        if self._reader is not None:
+            self._reader.join(LAST_WORDS_S)
         pause_s = self._pauses.ended()
         if not self._pauses.quick_ends:
             self._tell(f"{self.role} {how}; it is started again.")
