@@ -27,7 +27,7 @@ class Audit:
 
     def __init__(self, service: ChaosService, accepted: Sequence[str]) -> None:
         self._service = service
-        self._accepted = list(accepted)
+        self._accepted = [*service.warmed, *accepted]
         self.jobs: dict[str, JobRecord] = {}
         self.events: dict[str, list[JobEvent]] = {}
         self.troubles: dict[str, list[str]] = {

@@ -70,7 +70,7 @@ def database_away(jobs: int = 20, seconds: float = 20.0) -> Verdict:
     """`seconds`: how long it is away. Half of the orders come before, the rest from a thread all the time."""
     verdict = Verdict(f"PostgreSQL away for {seconds:g} s")
     with ChaosService("postgres", lease_s=4.0) as service, service.requests() as http:
-        accepted = service.warm()
+        service.warm()
         service.pace(0.2)
         asking, ending = _Asking(service), threading.Event()
         numbers = iter(range(10_000))
@@ -107,7 +107,7 @@ def database_away(jobs: int = 20, seconds: float = 20.0) -> Verdict:
             else:
                 asking.accepted[name] = first.json()["id"]
         service.pace(0.0)
-        accepted += asking.accepted.values()
+        accepted = list(asking.accepted.values())
         with service.client() as client:
             for job_id in accepted:
                 client.jobs.get(job_id).wait(240)

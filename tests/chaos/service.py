@@ -87,6 +87,8 @@ class ChaosService:
         self._ending = threading.Event()
         # Processes are tied to the thread that started them: it lives as long as they do.
         self._keeper = threading.Thread(target=self._keep, name="chaos-keeper")
+        self.warmed: list[str] = []
+        """Jobs that were ordered by `warm`."""
         self.troubles: list[str] = []
         """What went wrong in keeping the parts up."""
 
@@ -126,9 +128,9 @@ class ChaosService:
         """Bare HTTP with the service's key, which sends nothing twice."""
         return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.key}"}, timeout=30.0)
 
-    def warm(self) -> list[str]:
-        """Let every compose worker import what it needs; the jobs that this took."""
-        made: list[str] = []
+    def warm(self) -> None:
+        """Let every compose worker have worked; the jobs that this takes are in `warmed`."""
+        made = self.warmed
         self.pace(0.5)
         with self.client() as client:
 
@@ -143,7 +145,6 @@ class ChaosService:
             for job_id in made:
                 client.jobs.get(job_id).wait(120)
         self.pace(0.0)
-        return made
 
     # What is done to it
 
@@ -211,6 +212,11 @@ class ChaosService:
         path = self.home / "begun.log"
         lines = [line.split(" ", 2) for line in path.read_text().splitlines()] if path.is_file() else []
         return [(int(pid), int(section)) for pid, section, of in lines if of == title]
+
+    def begun_by(self) -> list[int]:
+        """The process of every section that was begun, of whatever piece, in order."""
+        path = self.home / "begun.log"
+        return [int(line.split(" ", 1)[0]) for line in path.read_text().splitlines()] if path.is_file() else []
 
     def starts(self) -> dict[str, int]:
         """How often each part was started."""
