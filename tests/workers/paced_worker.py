@@ -1,7 +1,7 @@
 """A worker process as it is in service, except that its embedder needs no weights, and that each section takes as long
 as the file `pace` in the data folder says. It writes down every section that it began: `begun.log`.
 
-Run as `python paced_worker.py compose|render|beat`, with the settings in the environment.
+Run as `python paced_worker.py compose|render|library|beat`, with the settings in the environment.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "sdk")]
@@ -21,6 +22,7 @@ import workers.wiring as wiring  # noqa: E402
 from agents.context import DraftTask, Embedder, Writer  # noqa: E402
 from agents.extractive import ExtractiveWriter  # noqa: E402
 from interleaf.schema import TextBlock  # noqa: E402
+from retrieval.pictures.prepared import prepare  # noqa: E402
 from tests.fakes import HashingEmbedder  # noqa: E402
 from workers.queue.worker_process import main  # noqa: E402
 from workers.settings import Settings, settings  # noqa: E402
@@ -48,5 +50,24 @@ def hashing(chosen: Settings) -> HashingEmbedder:
 wiring.make_writer = paced  # type: ignore[assignment]
 wiring.make_embedder = hashing  # type: ignore[assignment]
 
+
+def prepare_paced(*args: Any) -> Any:
+    pace = HOME / "pace"
+    time.sleep(float(pace.read_text()) if pace.is_file() else 0.0)
+    return prepare(*args)
+
+
+def pace_ingests() -> None:
+    """Of library workers: each picture takes as long as the pace says."""
+    import retrieval.pictures.ingest as ingest
+    import workers.library.open_libraries as open_libraries
+    import workers.queue.library_work  # noqa: F401 (as above: before there is a job)
+
+    ingest.prepare = prepare_paced
+    open_libraries.make_embedder = hashing  # type: ignore[assignment]
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "library":
+        pace_ingests()
     main(sys.argv[1], 2)  # type: ignore[arg-type]
