@@ -21,7 +21,7 @@ from interleaf.errors import (
     RunCanceled,
     ServiceAway,
 )
-from interleaf.schema import Article, Brief, Event, Notice
+from interleaf.schema import Article, Brief, Budget, Event, Notice
 from workers.composing import Composing
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
@@ -31,6 +31,7 @@ from workers.queue.watch import Watch
 from workers.run.given_files import bring_given
 from workers.run.run_folder import RunFolder
 from workers.run.takeover import take_over
+from workers.settings import Settings
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
 from workers.store.results import LIMIT_CODES, JobDocument
@@ -90,7 +91,7 @@ class JobRun:
         try:
             document = self._insist(lambda: self._store.results.document_of(self._claim.job_id))
             brief = Brief.model_validate(self._insist(lambda: self._store.results.brief(self._claim.job_id)))
-            self._watch.limit(brief.budget)
+            self._watch.limit(_limits(brief.budget, self._store.settings))
             if document is None:
                 document = self._composed(brief)
             return document is not None and self._rendering(brief, document)
@@ -255,3 +256,11 @@ class JobRun:
                 if self._watch.reason in ("lost", "released"):
                     raise
                 time.sleep(RETRY_S)
+
+
+def _limits(asked: Budget, chosen: Settings) -> Budget:
+    """What the brief allows, and never more than the service gives to one job."""
+    return Budget(
+        seconds=min(asked.seconds or chosen.job_seconds, chosen.job_seconds),
+        tokens=min(asked.tokens or chosen.job_tokens, chosen.job_tokens),
+    )

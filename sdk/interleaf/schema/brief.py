@@ -58,17 +58,17 @@ class Brief(Word):
     outline: Outline | None = None
     sources: tuple[Source, ...] = Field((), max_length=10_000)
     pictures: tuple[GivenPicture, ...] = Field((), max_length=100_000)
-    libraries: tuple[Line, ...] = Field((), description="Collections to draw pictures from")
+    libraries: tuple[Line, ...] = Field((), max_length=100, description="Collections to draw pictures from")
     language: LanguageTag = "auto"
-    style: Prose = ""
-    guidelines: Prose = ""
+    style: Annotated[Prose, Field(max_length=MAX_INSTRUCTION_CHARS)] = ""
+    guidelines: Annotated[Prose, Field(max_length=MAX_INSTRUCTION_CHARS)] = ""
     length_words: int | None = Field(None, ge=MIN_LENGTH_WORDS, le=MAX_LENGTH_WORDS)
     pictures_wanted: Literal["auto"] | Annotated[int, Field(ge=0, le=500)] = "auto"
     licence_policy: LicencePolicy = LicencePolicy()
     writer: Line = "extractive"
     seed: int = Field(0, ge=0, le=2**63 - 1)
     budget: Budget = Budget()
-    formats: tuple[FormatName, ...] = ("html", "md")
+    formats: tuple[FormatName, ...] = Field(("html", "md"), max_length=16)
     theme: FormatName = "paper"
     approvals: Approvals = Approvals()
 

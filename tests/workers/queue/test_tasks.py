@@ -246,6 +246,15 @@ def test_a_limit_or_a_format_that_fails_ends_a_job_as_incomplete_with_what_there
     assert none.error["code"] == "unsupported"
 
 
+def test_no_job_works_longer_than_the_service_allows_whatever_its_brief_says(begin: Begin) -> None:
+    service = begin("compose", "render", "beat", job_seconds=1.5)
+    service.pace(1.0)
+    for budget in ({}, {"seconds": 1e9}):
+        job = service.wait(service.submit(budget=budget))
+        assert job.state == "incomplete", job.error
+        assert "budget_seconds" in [notice.code for notice in assert_whole(service, job).report.warnings]
+
+
 def test_a_stopped_worker_gives_its_job_back(begin: Begin) -> None:
     service = begin("compose", "render", "beat")
     service.pace(0.7)
