@@ -9,7 +9,7 @@ from workers.store.tables.job import JobBriefRow, JobEventRow, JobRow, WorkerBea
 from workers.store.tables.key import ApiKeyRow, IdempotencyRow
 from workers.store.tables.ledger import LedgerRow
 from workers.store.tables.library import LibraryRequestRow, LibraryRow
-from workers.store.tables.piece import ArtifactRow, DocumentRow, DocumentVersionRow, UploadRow
+from workers.store.tables.piece import ArtifactRow, DocumentFileRow, DocumentRow, DocumentVersionRow, UploadRow
 from workers.store.tables.row import Row, UtcTime
 from workers.store.tables.schedule import ScheduleRow, ScheduleRunRow
 from workers.store.tables.webhook import DeliveryAttemptRow, DeliveryRow, WebhookRow
@@ -21,6 +21,7 @@ __all__ = [
     "BatchRow",
     "DeliveryAttemptRow",
     "DeliveryRow",
+    "DocumentFileRow",
     "DocumentRow",
     "DocumentVersionRow",
     "IdempotencyRow",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from workers.store.tables.row import Id, Json, Row
 
-__all__ = ["ArtifactRow", "DocumentRow", "DocumentVersionRow", "UploadRow"]
+__all__ = ["ArtifactRow", "DocumentFileRow", "DocumentRow", "DocumentVersionRow", "UploadRow"]
 
 
 class DocumentRow(Row):
@@ -32,6 +32,8 @@ class DocumentRow(Row):
     theme: Mapped[str | None] = mapped_column(String(40))
     publish_at: Mapped[datetime | None] = mapped_column(index=True)
     published_at: Mapped[datetime | None]
+    # The newest job that was to make its files; perhaps ended, perhaps deleted.
+    render_job_id: Mapped[str | None] = mapped_column(Id)
 
     __table_args__ = (Index(None, "owner", "id"),)
 
@@ -75,6 +77,17 @@ class ArtifactRow(Row):
 
     # A job makes a format once: a second worker cannot add it again.
     __table_args__ = (UniqueConstraint("job_id", "format"), Index(None, "owner", "id"))
+
+
+class DocumentFileRow(Row):
+    """Which file a version of a piece has in a format. Versions that look the same in it share one."""
+
+    __tablename__ = "document_files"
+
+    document_id: Mapped[str] = mapped_column(Id, ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    format: Mapped[str] = mapped_column(String(16), primary_key=True)
+    artifact_id: Mapped[str] = mapped_column(Id, ForeignKey("artifacts.id", ondelete="CASCADE"), index=True)
 
 
 class UploadRow(Row):
