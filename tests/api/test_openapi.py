@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -17,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.api.library_hands import LibraryHands, picture
 from tests.api.service import Service
 
 OPEN = {"/healthz", "/readyz", "/v1/problems/{code}"}
@@ -76,13 +78,20 @@ def test_examples_are_taken(service: Service) -> None:
     assert service.client().order(content["examples"]["text"]["value"]).status_code == 202
 
 
-def test_no_answer_is_a_5xx_or_one_that_is_not_described(make_service: Callable[..., Service]) -> None:
+def test_no_answer_is_a_5xx_or_one_that_is_not_described(
+    make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = make_service(requests_per_minute=1_000_000_000)
-    service.client().get("/v1/jobs")  # starts the application
+    hands = LibraryHands(service, monkeypatch)
+    library = hands.library()  # starts the application
+    hands.ingest(library, hands.upload(picture(1)))
+    pictures = service.client().get(f"/v1/libraries/{library}/pictures").json()["data"]
     known = {
         "job_id": service.create().id,
         "document_id": service.document(),
         "artifact_id": service.artifact(b"<p>words</p>"),
+        "library_id": library,
+        "picture_id": pictures[0]["id"],
         "code": "job_unknown",
     }
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", service.app)
@@ -120,4 +129,5 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(make_service: Callable[
         except Exception as error:  # every operation is to be told of, not the first alone
             faults.append(f"{operation.label}: {error}")
     assert not faults, "\n\n".join(faults)
-    assert len(asked) >= 24
+    assert len(asked) >= 34
+    hands.close()

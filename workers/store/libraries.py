@@ -65,6 +65,8 @@ class Libraries:
             raise InvalidRequest(
                 "body.description", f"has {len(description)} characters.", f"Give at most {MAX_DESCRIPTION_CHARS}."
             )
+        if not any(char.isprintable() and not char.isspace() for char in name):
+            raise InvalidRequest("body.name", "cannot be seen.", "Use letters or digits.")
         now = self._clock()
         with self._database.transaction() as session:
             count = session.scalar(select(func.count()).select_from(LibraryRow).where(*_of(owner))) or 0
