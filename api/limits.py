@@ -29,6 +29,8 @@ class Limits:
     """Of a JSON body."""
     max_upload_bytes: int = 256 * MIB
     upload_kept_days: int = 30
+    head_s: float = 20.0
+    """The head of a request must have come by then."""
     body_idle_s: float = 30.0
     """A body must not pause for so long."""
     body_s: float = 120.0

@@ -94,6 +94,58 @@ def test_headers_have_a_size(service: Service) -> None:
         assert httpx.get(f"{base}/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["the first request", "a further request"])
+def test_headers_that_drip_lose_their_connection(make_service: Callable[..., Service], before: bool) -> None:
+    service = make_service(head_s=0.5)
+    with service.served() as base:
+        host, _, port = base.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            if before:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            sent = 0
+            # A line each tenth of a second: it would never end.
+            with pytest.raises(OSError):
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+                while sent < 300:
+                    connection.sendall(b"X-More: a\r\n")
+                    sent += 1
+                    time.sleep(0.1)
+            assert sent < 300
+        # Who is quick is not touched, over one connection for longer than that.
+        with httpx.Client(base_url=base) as client:
+            for _ in range(4):
+                assert client.get("/healthz").status_code == 200
+                time.sleep(0.3)
+
+
+def test_a_connection_that_says_nothing_is_closed(make_service: Callable[..., Service]) -> None:
+    service = make_service(head_s=0.3)
+    with service.served() as base:
+        host, _, port = base.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            assert connection.recv(1) == b""
+
+
+def test_a_slow_answer_and_a_slow_body_are_not_taken_for_a_slow_head(make_service: Callable[..., Service]) -> None:
+    service = make_service(head_s=0.3, body_idle_s=5)
+    with service.served() as base:
+        host, _, port = base.removeprefix("http://").partition(":")
+        body = b'{"instruction": "x"}'
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            head = (
+                f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.alice}\r\nConnection: close\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            connection.sendall(head.encode())
+            time.sleep(0.8)
+            connection.sendall(body)
+            assert told(connection).startswith("HTTP/1.1 202")
+        job = httpx.get(f"{base}/v1/jobs", headers=service.headers()).json()["data"][0]["id"]
+        waited = httpx.get(f"{base}/v1/jobs/{job}", headers=service.headers() | {"Prefer": "wait=1"}, timeout=20)
+        assert waited.status_code == 200
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip"])
 def test_packed_bodies_are_not_unpacked(service: Service, encoding: str) -> None:
     answer = service.client().post("/v1/jobs", content=b"\x1f\x8b", headers={"Content-Encoding": encoding})
