@@ -23,6 +23,7 @@
     │   ├── BlockUnknown               an edit names a block that its version of the document does not have
     │   ├── EditRefused                an edit does not fit the block that it names: field, reason, remedy
     │   ├── VersionStale               the document has changed since it was read: its newest version is another
+    │   ├── VersionUnsaid              a change that does not say which version it changes
     │   ├── RequestStale               an answer to a question that the job no longer asks
     │   ├── BodyInvalid                what was sent is not JSON, or not of the form that was announced
     │   ├── MediaUnsupported           a file, or a body, of a kind that is not taken
@@ -130,6 +131,7 @@ __all__ = [
     "TargetRefused",
     "Unsupported",
     "VersionStale",
+    "VersionUnsaid",
     "WeightsUnusable",
     "WorkerLost",
     "WriterMisspoke",
@@ -323,10 +325,17 @@ class EditRefused(RequestRefused):
 
 
 class VersionStale(RequestRefused):
-    """(document, problem, remedy): somebody changed the document since it was read."""
+    """(document or schedule, problem, remedy): somebody changed it since it was read."""
 
     code = "version_stale"
     http_status = 412
+
+
+class VersionUnsaid(RequestRefused):
+    """(header, problem, remedy): a change must say which version it changes, or it might undo somebody else's."""
+
+    code = "version_unsaid"
+    http_status = 428
 
 
 class RequestStale(RequestRefused):
