@@ -18,6 +18,8 @@ BUILT_IN: Final = frozenset({"date", "time", "year", "month", "day", "weekday", 
 MAX_NAMES: Final = 50
 MAX_VALUES: Final = 10_000
 MAX_VALUE_CHARS: Final = 20_000
+MAX_FILLED_CHARS: Final = 2**24
+"""Of all texts of a brief together."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PLACEHOLDER: Final = re.compile(r"\{\{ {0,3}([a-z][a-z0-9_]{0,39}) {0,3}\}\}")
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -29,9 +31,7 @@ def require_variables(variables: Mapping[str, Any], field: str = "variables") ->
         raise InvalidRequest(field, f"has {len(variables)} names.", f"Give at most {MAX_NAMES}.")
     for name, value in variables.items():
         if not _NAME.fullmatch(name):
-            raise InvalidRequest(
-                f"{field}.{shown(name)}", "is no name.", "Use a-z, 0-9 and _, a letter first."
-            )
+            raise InvalidRequest(f"{field}.{shown(name)}", "is no name.", "Use a-z, 0-9 and _, a letter first.")
         if name in BUILT_IN:
             raise InvalidRequest(f"{field}.{name}", "is filled in by the service.", "Use another name.")
         values = value if isinstance(value, list | tuple) else [value]
@@ -72,14 +72,42 @@ def names_in(value: Any) -> set[str]:
 def filled(value: Any, values: Mapping[str, str], field: str = "brief") -> Any:
     """The JSON value with its texts' placeholders filled in, once: what is filled in is not looked at again.
 
-    InvalidRequest names a placeholder for which there is no value. Keys of objects stay as they are."""
-    unknown = sorted(names_in(value) - values.keys())
-    if unknown:
-        known = ", ".join(sorted(values)) or "none"
+    InvalidRequest names the place of a placeholder for which there is no value (`brief.sources[0].text`), and refuses
+    texts that would grow beyond MAX_FILLED_CHARS together. Keys of objects stay as they are."""
+    try:
+        _require_known(value, values, field)
+        grown = _grown(value, {name: len(text) for name, text in values.items()})
+    except RecursionError as error:
+        raise InvalidRequest(field, "is nested too deeply.", "Send flatter JSON.") from error
+    if grown > MAX_FILLED_CHARS:
         raise InvalidRequest(
-            field, f"has a placeholder {unknown[0]!r} that nothing stands for.", f"There are: {known}."
+            field, "is too long with its placeholders filled in.", "Use long values less often, or shorten them."
         )
     return _filled(value, values)
+
+
+def _require_known(value: Any, values: Mapping[str, str], place: str) -> None:
+    if isinstance(value, str):
+        for name in _PLACEHOLDER.findall(value):
+            if name not in values:
+                known = ", ".join(sorted(values)) or "none"
+                raise InvalidRequest(
+                    place, f"has a placeholder {name!r} that nothing stands for.", f"There are: {known}."
+                )
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            _require_known(part, values, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            _require_known(part, values, f"{place}[{number}]")
+
+
+def _grown(value: Any, lengths: Mapping[str, int]) -> int:
+    """How many characters the filled texts will have: asked before a short text becomes a long one many times over."""
+    if isinstance(value, str):
+        return len(value) + sum(lengths[name] for name in _PLACEHOLDER.findall(value))
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(_grown(part, lengths) for part in parts)
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:

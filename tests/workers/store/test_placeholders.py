@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,28 @@ def test_every_text_of_a_brief_is_filled_in_and_nothing_else() -> None:
 def test_a_placeholder_that_nothing_stands_for_is_named() -> None:
     with pytest.raises(InvalidRequest, match="'town'"):
         filled({"instruction": "{{town}}"}, {"city": "Brest"})
+
+
+def test_its_place_is_told() -> None:
+    brief = {"sources": [{"text": "{{city}}"}, {"text": "{{town}}"}]}
+    with pytest.raises(InvalidRequest) as refused:
+        filled(brief, {"city": "Brest"}, "body.brief")
+    assert refused.value.thing == "body.brief.sources[1].text"
+
+
+def test_a_short_text_does_not_become_a_long_one_without_end() -> None:
+    hostile = {"instruction": "{{a}}" * 100_000}
+    with pytest.raises(InvalidRequest, match="too long"):
+        filled(hostile, {"a": "x" * 20_000})  # two thousand million characters
+    assert len(filled(hostile, {"a": "x" * 100})["instruction"]) == 10_000_000
+
+
+def test_a_brief_without_a_floor_is_refused() -> None:
+    deep: Any = "{{a}}"
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidRequest, match="nested"):
+        filled({"sources": deep}, {"a": "x"})
 
 
 @given(st.text(), st.text())
