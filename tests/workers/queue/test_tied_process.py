@@ -15,7 +15,7 @@ from workers.queue import tied_process
 
 ROOT = Path(__file__).resolve().parents[3]
 IMPORTS = "import os, subprocess, sys, time; from workers.queue.tied_process import tie, tied_command\n"
-SLEEPS = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+SLEEPS = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
 
 
 def started(program: str) -> tuple[subprocess.Popen[str], int]:
@@ -43,7 +43,7 @@ def is_gone(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux'")
 @pytest.mark.parametrize("hangs", [False, True], ids=["works", "hangs"])
 def test_a_child_goes_with_its_parent(hangs: bool) -> None:
-    child = IMPORTS + "tie(%d); print(os.getpid(), flush=True); time.sleep(60)"
+    child = IMPORTS + "tie(%d); print(os.getpid(), flush=True); time.sleep(600)"
     parent, pid = started(f"subprocess.run([sys.executable, '-c', {child!r} % os.getpid()])")
     if hangs:
         os.kill(pid, signal.SIGSTOP)
@@ -64,7 +64,7 @@ def test_another_program_goes_with_its_parent_and_sees_its_own_arguments() -> No
 
 def test_where_the_kernel_does_not_help_a_thread_looks() -> None:
     child = "import sys; sys.platform = 'other'\n" + IMPORTS
-    child += "tie(%d); print(os.getpid(), flush=True); time.sleep(60)"
+    child += "tie(%d); print(os.getpid(), flush=True); time.sleep(600)"
     parent, pid = started(f"subprocess.run([sys.executable, '-c', {child!r} % os.getpid()])")
     parent.kill()
     parent.wait()
@@ -73,7 +73,7 @@ def test_where_the_kernel_does_not_help_a_thread_looks() -> None:
 
 def test_a_parent_that_died_before_is_noticed() -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", IMPORTS + f"tie({os.getpid()} + 1); time.sleep(60)"],
+        [sys.executable, "-c", IMPORTS + f"tie({os.getpid()} + 1); time.sleep(600)"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "sdk:."},
     )

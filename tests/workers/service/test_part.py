@@ -15,7 +15,7 @@ from workers.service.part import Part
 from workers.service.part_log import PartLog
 from workers.service.pauses import FIRST_S, LONGEST_S, QUICK_S, Pauses
 
-TALKS = "import sys, time; print('I am here', flush=True); time.sleep(60)"
+TALKS = "import sys, time; print('I am here', flush=True); time.sleep(600)"
 STUMBLES = "import sys; print('no such file: \\x1b[31mlist.txt', file=sys.stderr); sys.exit(3)"
 
 
@@ -59,7 +59,7 @@ def test_one_that_is_asked_to_end_ends(talking: Watched) -> None:
 
 
 def test_what_a_killed_part_had_started_goes_with_it(tmp_path: Path) -> None:
-    child_program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    child_program = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     watched = Watched(tmp_path, f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child_program!r}])")
     watched.part.start()
     wait_for(lambda: any(line.isdigit() for line in watched.log.last_lines()))
