@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy.orm import Session
 
 from interleaf.errors import MediaUnsupported, ObjectUnknown, QuotaReached
 from interleaf.text import clean_line
@@ -21,7 +22,7 @@ from workers.store.ids import is_id, new_id
 from workers.store.stored_bytes import stored_bytes
 from workers.store.tables import UploadRow
 
-__all__ = ["REFERENCE", "Upload", "Uploads", "upload_named"]
+__all__ = ["REFERENCE", "Upload", "Uploads", "require_uploads", "upload_named"]
 
 REFERENCE: Final = "upload:"
 """A brief that came over REST names an upload as `upload:upl_…` where a brief of one's own names a path."""
@@ -47,6 +48,7 @@ class Upload:
     file_key: str
     created_at: datetime
     expires_at: datetime | None
+    """None: it is kept, since a schedule names it (kept_uploads.py)."""
 
     @classmethod
     def of_row(cls, row: UploadRow) -> Upload:
@@ -127,12 +129,8 @@ class Uploads:
 
     def require(self, upload_ids: Sequence[str], owner: str) -> list[Upload]:
         """Each of them once. ObjectUnknown names the first that is not the owner's, or not there any more."""
-        found = self._found(upload_ids, owner)
-        known = {upload.id for upload in found}
-        for upload_id in upload_ids:
-            if upload_id not in known:
-                raise _unknown(upload_id)
-        return found
+        with self._database.reading() as session:
+            return require_uploads(session, upload_ids, owner, self._clock())
 
     def delete(self, upload_id: str, owner: str) -> None:
         """Delete it, first its row and then its file. ObjectUnknown."""
@@ -152,38 +150,44 @@ class Uploads:
 
     def forget_expired(self, limit: int = 100) -> int:
         """Delete at most `limit` uploads that have expired; how many."""
+        now = self._clock()
+        due = select(UploadRow.id).where(UploadRow.expires_at <= now).order_by(UploadRow.id).limit(limit)
         with self._database.transaction() as session:
-            rows = session.execute(
-                select(UploadRow.id, UploadRow.file_key)
-                .where(UploadRow.expires_at <= self._clock())
-                .order_by(UploadRow.id)
-                .limit(limit)
+            # Asked again by the statement that deletes: a schedule may keep one of them in this moment.
+            file_keys = session.scalars(
+                delete(UploadRow)
+                .where(UploadRow.id.in_(session.scalars(due).all()), UploadRow.expires_at <= now)
+                .returning(UploadRow.file_key),
+                execution_options={"synchronize_session": False},
             ).all()
-            session.execute(delete(UploadRow).where(UploadRow.id.in_([row.id for row in rows])))
-        for row in rows:
-            self._store.delete(row.file_key)
-        return len(rows)
+        for file_key in file_keys:
+            self._store.delete(file_key)
+        return len(file_keys)
 
     def _found(self, upload_ids: Sequence[str], owner: str) -> list[Upload]:
-        known = sorted({upload_id for upload_id in upload_ids if is_id("upl", upload_id)})
-        wanted = select(UploadRow).where(UploadRow.owner == owner, UploadRow.expires_at > self._clock())
-        found: list[Upload] = []
         with self._database.reading() as session:
-            for start in range(0, len(known), 500):  # a statement may have only so many values
-                rows = session.scalars(wanted.where(UploadRow.id.in_(known[start : start + 500])))
-                found += [Upload.of_row(row) for row in rows]
-        return found
+            return _those_there(session, upload_ids, owner, self._clock())
 
     def list(self, owner: str, limit: int, after: str | None = None, before: str | None = None) -> list[Upload]:
         """At most `limit` uploads, newest first; older than `after`, or, oldest first, newer than `before`."""
         order = UploadRow.id.desc() if before is None else UploadRow.id.asc()
-        wanted = select(UploadRow).where(UploadRow.owner == owner, UploadRow.expires_at > self._clock())
+        wanted = select(UploadRow).where(UploadRow.owner == owner, _is_there(self._clock()))
         if after is not None:
             wanted = wanted.where(UploadRow.id < after)
         if before is not None:
             wanted = wanted.where(UploadRow.id > before)
         with self._database.reading() as session:
             return [Upload.of_row(row) for row in session.scalars(wanted.order_by(order).limit(limit))]
+
+
+def require_uploads(session: Session, upload_ids: Sequence[str], owner: str, now: datetime) -> list[Upload]:
+    """Each of them once. ObjectUnknown names the first that is not the owner's, or not there any more."""
+    found = _those_there(session, upload_ids, owner, now)
+    known = {upload.id for upload in found}
+    for upload_id in upload_ids:
+        if upload_id not in known:
+            raise _unknown(upload_id)
+    return found
 
 
 def upload_named(path: str) -> str | None:
@@ -235,6 +239,20 @@ class _Sniffed:
                 raise ValueError("a NUL character")
         except ValueError as error:
             raise MediaUnsupported(self._label, "is of a kind that is not taken.", f"Send {_TAKEN}.") from error
+
+
+def _those_there(session: Session, upload_ids: Sequence[str], owner: str, now: datetime) -> list[Upload]:
+    known = sorted({upload_id for upload_id in upload_ids if is_id("upl", upload_id)})
+    wanted = select(UploadRow).where(UploadRow.owner == owner, _is_there(now))
+    found: list[Upload] = []
+    for start in range(0, len(known), 500):  # a statement may have only so many values
+        rows = session.scalars(wanted.where(UploadRow.id.in_(known[start : start + 500])))
+        found += [Upload.of_row(row) for row in rows]
+    return found
+
+
+def _is_there(now: datetime) -> ColumnElement[bool]:
+    return or_(UploadRow.expires_at.is_(None), UploadRow.expires_at > now)
 
 
 def _unknown(upload_id: str) -> ObjectUnknown:
