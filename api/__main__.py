@@ -58,12 +58,13 @@ def _serve(host: str, port: int, fd: int | None) -> None:
             secret = when_it_can(lambda: prepare(store.database), (ServiceAway,), _tell)
             if secret is not None:
                 _say(f"api key: {secret}")
-        broker = broker_url(chosen)
+        broker, dispatcher = broker_url(chosen), Dispatcher(queue, store)
         app = create_app(
             chosen,
             store.database,
             store.artifacts,
-            deliver=Dispatcher(queue, store).deliver,
+            deliver=dispatcher.deliver,
+            send_new=dispatcher.send_new,
             queue_answers=lambda: reach(broker, QUEUE_ANSWERS_S),
         )
         server = Server(app, ready=lambda: _say(f"ready: {shown_address(listening)}") if fd is None else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from api.keys import Gate
 from api.known_keys import KnownKeys
 from api.limits import BodyGuard, Limits
 from api.meter import Meter, Metrics
-from api.nudges import Nudges
+from api.nudges import LAST_S, Nudges
 from api.queue_look import QueueLook
 from api.rate import Rates
 from api.request_id import RequestIds
@@ -51,6 +51,7 @@ from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.events import JobEvents
+from workers.store.job import Job
 from workers.store.jobs import Jobs
 from workers.store.libraries import Libraries
 from workers.store.library_requests import LibraryRequests
@@ -75,6 +76,7 @@ def create_app(
     store: ArtifactStore,
     *,
     deliver: Callable[[str], object] | None = None,
+    send_new: Callable[[Sequence[Job]], object] | None = None,
     queue_answers: Callable[[], bool] | None = None,
     limits: Limits | None = None,
     clock: Clock = utc_now,
@@ -84,12 +86,14 @@ def create_app(
     """The service's HTTP side. It opens nothing and closes nothing: `database` and `store` belong to the caller, who
     has called `prepare`.
 
-    `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler. `queue_answers()`
+    `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler.
+    `send_new(jobs)` sends those of new jobs that count as sent from their beginning; None: they are delivered, too. `queue_answers()`
     asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits`: instead of those of the
     settings.
     """
     kept = limits or Limits.of(settings)
-    all_jobs = Jobs(database, clock=clock)
+    nudges = Nudges(deliver, send_new)
+    all_jobs = Jobs(database, clock=clock, caller_sends=nudges.takes_new)
     keys, threads, counted = ApiKeys(database, clock=clock), Threads(kept.threads), Metrics()
     door = Door(
         limits=kept,
@@ -111,7 +115,7 @@ def create_app(
         libraries=Libraries(database, clock=clock),
         asking=Asking(LibraryRequests(database, clock=clock), threads, deliver, kept.library_wait_s),
         store=store,
-        nudges=Nudges(deliver),
+        nudges=nudges,
         queue=QueueLook(queue_answers),
         threads=threads,
         clock=clock,
@@ -128,7 +132,9 @@ def create_app(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(door.nudges.run)
             yield
-            tasks.cancel_scope.cancel()
+            # Jobs that count as sent are sent before the end; a queue that hangs must not keep it off.
+            door.nudges.close()
+            tasks.cancel_scope.deadline = anyio.current_time() + LAST_S
 
     app = FastAPI(
         title="interleaf",

@@ -2,18 +2,18 @@
 
     python -m benchmarks.service [--database sqlite|postgres] [--rounds 8] [--seconds 1.5] [--clients 1,8,32]
 
-Both servers are processes of their own and run all the time, with the same server settings (api/server.py: uvicorn, h11,
-no access log) and each with a database of its own of the same kind and in the same mode: SQLite with WAL and a sync at
+Both servers are processes of their own and run all the time, with the same server settings (api/server.py: uvicorn, no
+access log, limits on headers) and each with a database of its own of the same kind and in the same mode: SQLite with WAL and a sync at
 every commit, or PostgreSQL with its defaults. A third process sends; it alternates between the two in short rounds, and
 ratios are taken round by round. What is compared:
 
 - submit: POST of the same brief. Bare: a route that takes JSON, inserts one row with it and answers an id. Ours: the
-  whole way of `POST /v1/jobs`: key, rate, limits, brief, quotas, job with its first event, the message to the broker (our
-  own Redis; no worker takes them). Once as it comes and once with an Idempotency-Key, as our client sends it.
+  whole way of `POST /v1/jobs`: key, rate, limits, brief, quotas, job with its first event, the message to the broker
+  (our own Redis; no worker takes them). Once as it comes and once with an Idempotency-Key, as our client sends it.
 - poll: GET of one job. Bare: one row by its primary key. Ours: `GET /v1/jobs/{id}`.
 
-Leans against us: bare validates nothing, limits nothing, knows no key and tells no queue. Leans in ours: nothing that we
-know of, except that bare does not gather commits. Goal: at least 0.5 of bare's throughput.
+Leans against us: bare validates nothing, limits nothing, knows no key and tells no queue. Leans in ours: on SQLite bare
+waits for the disk at each insert, ours for several at once. Goal: at least 0.5 of bare's throughput.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import uvicorn
 from fastapi import Body, FastAPI, HTTPException
@@ -45,6 +45,9 @@ from sqlalchemy import JSON, String, create_engine, event, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from api import server as settings_of
+from api.app import prepare
+from workers.settings import environment_with
+from workers.store.database import Database
 from workers.store.ids import new_id
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -95,7 +98,7 @@ def serve_bare(url: str, listening: socket.socket) -> None:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.post("/v1/jobs", status_code=202)
-    def create(brief: dict[str, Any] = Body()) -> dict[str, Any]:
+    def create(brief: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         job_id = new_id("job", datetime.now(UTC))
         with Session(engine) as session:
             session.add(BareRow(id=job_id, state="queued", brief=brief))
@@ -124,21 +127,6 @@ def serve_bare(url: str, listening: socket.socket) -> None:
             log_config=None,
         )
     ).run(sockets=[listening])
-
-
-def serve_ours(listening: socket.socket) -> None:
-    """The door as `interleaf serve api` runs it; settings come from the environment."""
-    from api.app import create_app, prepare
-    from api.server import Server
-    from workers.queue.celery_app import app as queue
-    from workers.queue.dispatch import Dispatcher
-    from workers.store.job_store import job_store
-
-    store = job_store()
-    secret = prepare(store.database)
-    (store.settings.home / "key").write_text(secret or "")
-    app = create_app(store.settings, store.database, store.artifacts, deliver=Dispatcher(queue, store).deliver)
-    Server(app).run(sockets=[listening])
 
 
 # The sender
@@ -245,16 +233,18 @@ class Target:
 
 
 @contextmanager
-def started(mode: str, env: dict[str, str], folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def started(
+    mode: str, command: list[str], env: dict[str, str], folder: Path
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A server in a process of its own, and its port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(512)
         with (folder / f"{mode}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.service", mode, str(listening.fileno())],
+                [sys.executable, "-m", *command, str(listening.fileno())],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'sdk'}", **env},
+                env=environment_with(env, python_path=[str(ROOT), str(ROOT / "sdk")]),
                 pass_fds=(listening.fileno(),),
                 stdout=log,
                 stderr=log,
@@ -312,10 +302,13 @@ def compared(options: argparse.Namespace, folder: Path) -> None:
             "INTERLEAF_KEY_REQUESTS_PER_MINUTE": "1000000",
             "INTERLEAF_KEY_ACTIVE_JOBS": "100000000",
             "INTERLEAF_MAX_QUEUED_JOBS": "100000000",
-            "BARE_URL": urls["bare"],
         }
-        bare_port, bare_process = stack.enter_context(started("bare", env, folder))
-        ours_port, ours_process = stack.enter_context(started("ours", env, folder))
+        database = Database(urls["ours"])
+        key = prepare(database)
+        database.close()
+        bare_command = ["benchmarks.service", "bare", urls["bare"]]
+        bare_port, bare_process = stack.enter_context(started("bare", bare_command, env, folder))
+        ours_port, ours_process = stack.enter_context(started("ours", ["api", "--fd"], env, folder))
         sender = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.service", "send"],
@@ -339,7 +332,6 @@ def compared(options: argparse.Namespace, folder: Path) -> None:
 
         for process, port in ((bare_process, bare_port), (ours_process, ours_port)):
             _until_it_answers(process, port, folder)
-        key = (home / "key").read_text()
         bare = Target("bare", bare_port, "")
         ours = Target("ours", ours_port, f"Authorization: Bearer {key}\r\n")
         body = json.dumps(BRIEF).encode()
@@ -396,12 +388,8 @@ def _until_it_answers(process: subprocess.Popen[bytes], port: int, folder: Path)
 
 
 def main() -> None:
-    if len(sys.argv) > 1 and sys.argv[1] in ("bare", "ours"):
-        listening = socket.socket(fileno=int(sys.argv[2]))
-        if sys.argv[1] == "bare":
-            serve_bare(os.environ["BARE_URL"], listening)
-        else:
-            serve_ours(listening)
+    if sys.argv[1:2] == ["bare"]:
+        serve_bare(sys.argv[2], socket.socket(fileno=int(sys.argv[3])))
         return
     if sys.argv[1:2] == ["send"]:
         send()

@@ -257,21 +257,24 @@ async def created(
 ) -> Response:
     """Create a job, once; tell the queue; wait if that is preferred."""
 
+    made: list[Job] = []
+
     def answer() -> Answer:
         door.room.take(key)
         job = create()
+        made[:] = [job]
         headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": str(RETRY_AFTER_S)}
         return answer_of(job_view(job), 202, headers)
 
     def once() -> tuple[Answer, bool]:
         if named is not None:
             return door.answered.once(named, answer)
-        with door.database.transaction():
-            return answer(), False
+        return door.database.together(answer), False
 
     given, replayed = await door.threads.run(once)
     job_id = given.headers["Location"].rpartition("/")[2]
-    door.nudges.tell(job_id)
+    # An answer that is repeated may be one whose process died before it told the queue.
+    door.nudges.tell(job_id if replayed else made[0])
     wait_s = _wait_s(prefer, door.limits.max_wait_s)
     if wait_s is None or not door.streams.has_room(key.id):
         return response_of(given, replayed=replayed)
@@ -308,8 +311,9 @@ def _wait_s(prefer: str | None, most: int) -> int | None:
 
 
 def _view(door: Door, key: ApiKey, job_id: str) -> JobView:
-    job = door.jobs.get(job_id, key.id)
-    return job_view(job, door.pieces.artifacts_of([job_id], key.id)[job_id])
+    with door.database.reading():
+        job = door.jobs.get(job_id, key.id)
+        return job_view(job, door.pieces.artifacts_of([job_id], key.id)[job_id])
 
 
 def _sweep(door: Door, deletion: Deletion) -> None:

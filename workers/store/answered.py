@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from interleaf.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress, shown
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_new
+from workers.store.database import Database, insert_if_new
 from workers.store.tables import IdempotencyRow
 
 __all__ = ["Answer", "Answered", "Request"]
@@ -22,6 +22,14 @@ __all__ = ["Answer", "Answered", "Request"]
 KEPT: Final = timedelta(hours=24)
 # A request that is at work for so long has died with its process; its key is free again.
 ABANDONED: Final = timedelta(minutes=15)
+_FIND: Final = select(
+    IdempotencyRow.route,
+    IdempotencyRow.body_sha256,
+    IdempotencyRow.status,
+    IdempotencyRow.body,
+    IdempotencyRow.headers,
+    IdempotencyRow.created_at,
+).where(IdempotencyRow.key_id == bindparam("key_id"), IdempotencyRow.key == bindparam("name"))
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -69,13 +77,22 @@ class Answered:
         """The answer, and whether it is a repeated one. `answer` writes what it writes to the database in the same
         transaction that keeps the answer: both are there, or neither. Of several requests that come at once, one
         answers and the others repeat it. IdempotencyMismatch; RequestInProgress."""
-        with self._database.transaction() as session:
-            found = self._begin(session, request)
-            if found is not None:
-                return found, True
-            given = answer()
-            _keep(session, request, given)
-        return given, False
+
+        def once() -> tuple[Answer, bool]:
+            with self._database.transaction() as session:
+                found = self._found(session, request)
+                if found is not None:
+                    return found, True
+                given = answer()
+                if not self._insert(session, request, given):
+                    raise _Overtaken
+                return given, False
+
+        try:
+            return self._database.together(once)
+        except _Overtaken:
+            # Another was quicker, and what was written here is undone: now there is its answer.
+            return self._database.together(once)
 
     def begin(self, request: Request) -> Answer | None:
         """For work that is too long for a transaction: the kept answer, or None when the caller is now the one to
@@ -100,25 +117,38 @@ class Answered:
             return gone.rowcount
 
     def _begin(self, session: Session, request: Request) -> Answer | None:
-        now = self._clock()
-        over = (IdempotencyRow.created_at < now - KEPT) | (
-            IdempotencyRow.status.is_(None) & (IdempotencyRow.created_at < now - ABANDONED)
-        )
-        session.execute(delete(IdempotencyRow).where(*_same(request), over))
-        begun = insert_new(
+        found = self._found(session, request)
+        if found is None and not self._insert(session, request):
+            found = self._found(session, request)
+            if found is None:  # let go of between the statements
+                raise _in_progress(request)
+        return found
+
+    def _insert(self, session: Session, request: Request, given: Answer | None = None) -> bool:
+        """Whether it was inserted: there was none, whoever else may have tried."""
+        return insert_if_new(
             session,
             IdempotencyRow,
             key_id=request.key_id,
             key=request.name,
             route=request.route,
             body_sha256=request.body_sha256,
-            created_at=now,
+            status=None if given is None else given.status,
+            body=None if given is None else given.body,
+            headers=None if given is None else dict(given.headers),
+            created_at=self._clock(),
         )
-        if begun is not None:
+
+    def _found(self, session: Session, request: Request) -> Answer | None:
+        row = session.execute(_FIND, {"key_id": request.key_id, "name": request.name}).one_or_none()
+        if row is None:
             return None
-        row = session.scalars(select(IdempotencyRow).where(*_same(request))).one_or_none()
-        if row is None:  # let go of between the two statements
-            raise _in_progress(request)
+        age = self._clock() - row.created_at
+        if age > KEPT or (row.status is None and age > ABANDONED):
+            session.execute(
+                delete(IdempotencyRow).where(*_same(request), IdempotencyRow.created_at == row.created_at)
+            )
+            return None
         if row.body_sha256 != request.body_sha256:
             raise IdempotencyMismatch(
                 "Idempotency-Key",
@@ -128,6 +158,10 @@ class Answered:
         if row.status is None:
             raise _in_progress(request)
         return Answer(row.status, row.body or b"", dict(row.headers or {}))
+
+
+class _Overtaken(Exception):
+    """Another request of the same name was kept while this one was at work."""
 
 
 def _same(request: Request) -> tuple[ColumnElement[bool], ...]:

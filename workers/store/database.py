@@ -9,13 +9,14 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy import exc as foreign
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
@@ -29,11 +30,13 @@ from interleaf.errors import (
     Unsupported,
 )
 from interleaf.text import fold_space
+from workers.store.common_commit import CommonCommit
 from workers.store.tables import Row
 
-__all__ = ["Database", "insert_new"]
+__all__ = ["Database", "insert_if_new", "insert_new"]
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 KEY: Final = "INTERLEAF_DATABASE_URL"
 CONNECT_TIMEOUT_S: Final = 5
@@ -67,7 +70,10 @@ class Database:
         self._engine = _engine(parsed, pool_connections)
         # SQLite has one writer. Threads of a process wait here in a row instead of sleeping for chance turns.
         self._turn = threading.Lock() if self.kind == "sqlite" else None
+        self._common = CommonCommit(self.transaction, _savepoint) if self.kind == "sqlite" else None
+        self._writing = self._engine.execution_options(writes=True)
         self._open: ContextVar[tuple[int, Session] | None] = ContextVar("open_transaction", default=None)
+        self._read: ContextVar[tuple[int, Session] | None] = ContextVar("open_reading", default=None)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -80,12 +86,12 @@ class Database:
         joined = self._joined()
         with self._translated():
             if joined is not None:
-                with _savepoint(joined):
+                with _part(joined) if _WHOLE in joined.info else _savepoint(joined):
                     yield joined
                 return
             self._take_turn()
             try:
-                with Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session:
+                with Session(self._writing, expire_on_commit=False) as session:
                     token = self._open.set((threading.get_ident(), session))
                     try:
                         with session.begin():
@@ -97,16 +103,38 @@ class Database:
                 if self._turn is not None:
                     self._turn.release()
 
+    def together(self, write: Callable[[], T]) -> T:
+        """`write()` in a transaction, committed when this returns. On SQLite it may be one with what other threads
+        write at the same time (common_commit.py), and `write` may be called on another thread. What it raises undoes
+        all that it wrote, and nothing else; so what it calls needs no savepoints, and errors must come through. For
+        what many write at once; not inside a transaction."""
+
+        def whole() -> T:
+            session = self._joined()
+            assert session is not None
+            with _whole(session):
+                return write()
+
+        if self._common is not None:
+            return self._common.run(whole)
+        with self.transaction():
+            return whole()
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads; on SQLite it hinders no writer. Inside a `transaction()` it joins that one."""
-        joined = self._joined()
+        """A transaction that only reads; on SQLite it hinders no writer. Inside a `transaction()`, or another reading,
+        it joins that one."""
+        joined = self._joined() or _of_this_thread(self._read.get())
         with self._translated():
             if joined is not None:
                 yield joined
                 return
             with Session(self._engine, expire_on_commit=False) as session:
-                yield session
+                token = self._read.set((threading.get_ident(), session))
+                try:
+                    yield session
+                finally:
+                    self._read.reset(token)
 
     def upgrade(self) -> None:
         """Bring the schema to this version, wholly or not at all; safe to call from several processes at once.
@@ -139,8 +167,7 @@ class Database:
 
     def _joined(self) -> Session | None:
         """The transaction that this thread has open; a thread that inherited the context does not share it."""
-        found = self._open.get()
-        return found[1] if found is not None and found[0] == threading.get_ident() else None
+        return _of_this_thread(self._open.get())
 
     def _take_turn(self) -> None:
         if self._turn is not None and not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
@@ -182,6 +209,35 @@ class Database:
         )
 
 
+def _of_this_thread(found: tuple[int, Session] | None) -> Session | None:
+    return found[1] if found is not None and found[0] == threading.get_ident() else None
+
+
+# In a session's `info`: what is written now stands or falls as a whole; and a part of it failed.
+_WHOLE: Final = "whole"
+_FAILED: Final = "failed"
+
+
+@contextmanager
+def _whole(session: Session) -> Iterator[None]:
+    session.info[_WHOLE] = True
+    try:
+        yield
+        assert _FAILED not in session.info, "a part of what stands or falls as a whole failed, and nobody minded"
+    finally:
+        session.info.pop(_WHOLE)
+        session.info.pop(_FAILED, None)
+
+
+@contextmanager
+def _part(session: Session) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        session.info[_FAILED] = True
+        raise
+
+
 @contextmanager
 def _savepoint(session: Session) -> Iterator[None]:
     connection = session.connection()
@@ -209,6 +265,22 @@ def _first_foreign(error: foreign.SQLAlchemyError) -> foreign.SQLAlchemyError:
             error = found
         found = found.__context__
     return error
+
+
+def insert_if_new(session: Session, row: type[Row], **values: Any) -> bool:
+    """As `insert_new`, and quicker: whether it was inserted. The statement is made once for each row."""
+    connection = session.connection()
+    statement, columns = _new(row, connection.dialect.name)
+    return connection.execute(statement, {columns[name]: value for name, value in values.items()}).rowcount == 1
+
+
+@cache
+def _new(row: type[Row], dialect: str) -> tuple[Any, Mapping[str, str]]:
+    """The statement, and the column of each attribute."""
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    columns = {attribute.key: attribute.columns[0].key for attribute in inspect(row).column_attrs}
+    # Without that option the count is not kept of a statement that inserts.
+    return insert(row.__table__).on_conflict_do_nothing().execution_options(preserve_rowcount=True), columns
 
 
 def insert_new(session: Session, row: type[R], **values: Any) -> R | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import InvalidRequest, JobUnknown
@@ -18,6 +18,8 @@ from workers.store.tables import JobEventRow, JobRow
 
 __all__ = ["MAX_EVENTS", "EventPage", "JobEvent", "JobEvents", "append_event"]
 
+# Made once: a statement that is made anew is also looked up anew among the compiled ones.
+_APPEND: Final = insert(JobEventRow.__table__)  # type: ignore[arg-type]
 MAX_EVENTS: Final = 1_000
 """Most events of one page."""
 
@@ -51,7 +53,7 @@ def append_event(
 ) -> None:
     """Write an event. `event_id` is the job's new `event_count`, raised in the same transaction."""
     session.connection().execute(
-        JobEventRow.__table__.insert(),  # type: ignore[attr-defined]
+        _APPEND,
         {"job_id": job_id, "id": event_id, "name": name, "at": at, "data": dict(data)},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, cast
 
 from workers.store.job_transitions import FINAL, JobState
@@ -85,15 +86,22 @@ class Job:
     @classmethod
     def of_row(cls, row: JobRow) -> Job:
         """The value of a row."""
-        values = {name: getattr(row, _ATTRIBUTE.get(name, name)) for name in cls.__dataclass_fields__}
+        values = {name: getattr(row, attribute) for name, attribute in _attributes()}
         for name in ("seconds_used", "share_done"):
             if values[name] is not None:
                 values[name] = float(values[name])  # SQLite hands a whole number back as an int
         return cls(**cast(Any, values))
 
+    @classmethod
+    def new(cls, **values: Any) -> Job:
+        """The value of a row that was just inserted with `values`, by the row's attributes; the others are empty."""
+        return cls(**{name: values.get(attribute) for name, attribute in _attributes()})
 
-# A declarative class has a `metadata` of its own.
-_ATTRIBUTE: Mapping[str, str] = {"metadata": "meta"}
+
+@cache
+def _attributes() -> tuple[tuple[str, str], ...]:
+    """Each field, and the row's attribute for it: a declarative class has a `metadata` of its own."""
+    return tuple((name, "meta" if name == "metadata" else name) for name in Job.__dataclass_fields__)
 
 
 @dataclass(frozen=True)

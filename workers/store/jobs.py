@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import InvalidRequest, JobActive, JobFinal, JobUnknown, RequestStale, shown
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_new
+from workers.store.database import Database, insert_if_new
 from workers.store.events import append_event
 from workers.store.ids import is_id, made_at, new_id, new_run_id
 from workers.store.job import Job
@@ -51,9 +51,15 @@ class Jobs:
     Several calls inside one `database.transaction()` happen wholly or not at all. Every method may raise ServiceAway.
     """
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock = utc_now, caller_sends: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`caller_sends`, asked for each job that is made: whether the caller sends its message as soon as the job is
+        committed, and puts it back (`Outbox.put_back`) when it cannot. The job then counts as sent from its beginning,
+        and nobody else needs to write that down."""
         self._database = database
         self._clock = clock
+        self._caller_sends = caller_sends
 
     def create(
         self,
@@ -237,38 +243,36 @@ class Jobs:
             raise InvalidRequest("max_attempts", f"{max_attempts} is out of range.", "Give 1 or more.")
         job_id = new_id("job", self._clock())
         now = made_at(job_id)  # to the millisecond, so that ids and creation times have one order
+        values: dict[str, Any] = {
+            "id": job_id,
+            "owner": owner,
+            "kind": kind,
+            "state": "queued",
+            "attempt": 0,
+            "failed_attempts": 0,
+            "max_attempts": max_attempts,
+            "meta": dict(metadata),
+            "external_id": external_id,
+            "run_id": run_id,
+            "retry_of": retry_of,
+            "rerun_of": rerun_of,
+            "created_at": now,
+            "queued_at": now,
+            "expires_at": expires_at,
+            "dispatched_at": now if self._caller_sends() else None,
+            "event_count": 1,
+            "message": "",
+            "seconds_used": 0.0,
+            "tokens_used": 0,
+        }
         with self._database.transaction() as session:
-            row = insert_new(
-                session,
-                JobRow,
-                id=job_id,
-                owner=owner,
-                kind=kind,
-                state="queued",
-                attempt=0,
-                failed_attempts=0,
-                max_attempts=max_attempts,
-                meta=dict(metadata),
-                external_id=external_id,
-                run_id=run_id,
-                retry_of=retry_of,
-                rerun_of=rerun_of,
-                created_at=now,
-                queued_at=now,
-                expires_at=expires_at,
-                event_count=1,
-                message="",
-                seconds_used=0.0,
-                tokens_used=0,
-            )
-            if row is None:
+            if not insert_if_new(session, JobRow, **values):
                 raise JobActive(
                     retry_of or run_id, f"is being retried already (run {run_id}).", "Wait, or cancel that job first."
                 )
-            session.add(JobBriefRow(job_id=job_id, brief=dict(brief)))
-            session.flush()
+            insert_if_new(session, JobBriefRow, job_id=job_id, brief=dict(brief))
             append_event(session, job_id, 1, "job.queued", now, {"state": "queued", "attempt": 0})
-            return Job.of_row(row)
+        return Job.new(**values)
 
     def _cancel_waiting(self, session: Session, job_id: str, now: datetime) -> Job:
         """From awaiting_input by way of canceling: nobody works on it, so nobody needs to stop first."""
@@ -276,13 +280,18 @@ class Jobs:
         return _certain(move(session, job_id, "canceled", now))
 
 
+_WANTED: Final = select(JobRow).where(JobRow.id == bindparam("job_id"), JobRow.owner == bindparam("owner"))
+_WANTED_LOCKED: Final = _WANTED.with_for_update()
+
+
 def _found(session: Session, job_id: str, owner: str, *, lock: bool = False) -> JobRow:
-    wanted = select(JobRow).where(JobRow.id == job_id, JobRow.owner == owner)
-    if lock:
-        wanted = wanted.with_for_update()
-    # What is not written as an id is not even looked up: it may hold what a database refuses.
-    found = session.scalars(wanted, execution_options={"populate_existing": True}) if is_id("job", job_id) else None
-    row = found.one_or_none() if found is not None else None
+    row = None
+    if is_id("job", job_id):  # what is not written as an id is not even looked up: it may hold what a database refuses
+        row = session.scalars(
+            _WANTED_LOCKED if lock else _WANTED,
+            {"job_id": job_id, "owner": owner},
+            execution_options={"populate_existing": True},
+        ).one_or_none()
     if row is None:
         raise JobUnknown(job_id, "there is no such job of yours.", "List them with GET /v1/jobs.")
     return row

@@ -71,13 +71,18 @@ class Outbox:
         transaction: a worker would get the message before the job is there.
         """
         jobs = self.take(limit, job_id=job_id)
+        self.send_taken(jobs, send)
+        return len(jobs)
+
+    def send_taken(self, jobs: Sequence[Job], send: Callable[[Job], None]) -> None:
+        """`send` each of jobs that are marked as sent already. When `send` raises, the rest is put back, and it is
+        raised on."""
         for number, job in enumerate(jobs):
             try:
                 send(job)
             except BaseException:
                 self.put_back(jobs[number:])
                 raise
-        return len(jobs)
 
     def forget_sent(self, before: datetime, kinds: ColumnElement[bool] | None = None) -> int:
         """Send anew for every waiting job (of those `kinds`: see `of_kinds`) whose message was sent before that time:

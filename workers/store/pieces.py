@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import ObjectUnknown
@@ -112,13 +112,19 @@ class Pieces:
 
     def artifacts_of(self, job_ids: Sequence[str], owner: str) -> dict[str, tuple[Artifact, ...]]:
         """The files that each of at most 100 jobs has made so far, in the order of their making."""
-        wanted = select(ArtifactRow).where(ArtifactRow.job_id.in_(job_ids), ArtifactRow.owner == owner)
         found: dict[str, tuple[Artifact, ...]] = dict.fromkeys(job_ids, ())
         with self._database.reading() as session:
-            for row in session.scalars(wanted.order_by(ArtifactRow.id)):
-                assert row.job_id is not None
-                found[row.job_id] += (Artifact.of_row(row),)
+            for row in session.execute(_OF_JOBS, {"job_ids": list(job_ids), "owner": owner}):
+                found[row.job_id] += (Artifact(*row),)
         return found
+
+
+# Columns in the order of Artifact's fields.
+_OF_JOBS: Final = (
+    select(*(getattr(ArtifactRow, name) for name in Artifact.__dataclass_fields__))
+    .where(ArtifactRow.job_id.in_(bindparam("job_ids", expanding=True)), ArtifactRow.owner == bindparam("owner"))
+    .order_by(ArtifactRow.id)
+)
 
 
 def _document(row: DocumentRow, version: int, article: Mapping[str, Any], artifacts: tuple[Artifact, ...]) -> Document:

@@ -1,0 +1,100 @@
+"""Common commit: what several threads write at the same time, in one transaction: a disk is waited for once, not in turn.
+
+For SQLite, which has one writer and waits for the disk at each commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from sqlalchemy.orm import Session
+
+__all__ = ["CommonCommit"]
+
+R = TypeVar("R")
+
+MOST: Final = 64
+"""Most writes of one transaction: others than its callers wait for it, too."""
+
+
+@dataclass(eq=False)
+class _Write:
+    """What one caller wants written, and what became of it."""
+
+    write: Callable[[], Any]
+    done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+class CommonCommit:
+    """Whoever comes while nobody commits does it for all that wait; the others wait until theirs is on the disk.
+
+    `transaction` opens one on the calling thread; `savepoint` a part of it that can be undone alone.
+    """
+
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Session]],
+        savepoint: Callable[[Session], AbstractContextManager[None]],
+    ) -> None:
+        self._transaction = transaction
+        self._savepoint = savepoint
+        self._changed = threading.Condition()
+        self._waiting: list[_Write] = []
+        self._busy = False
+
+    def run(self, write: Callable[[], R]) -> R:
+        """`write()`, committed when this returns. It may be called on another caller's thread, inside the transaction
+        that is open there.
+
+        What it raises undoes its own writes alone, and is raised here. When the commit fails, nobody's writes are
+        there, and everybody whose own part went well is told so.
+        """
+        mine = _Write(write)
+        with self._changed:
+            self._waiting.append(mine)
+        while not mine.done:
+            with self._changed:
+                while self._busy and not mine.done:
+                    self._changed.wait()
+                if mine.done:
+                    break
+                self._busy = True
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            try:
+                self._commit(batch)
+            finally:
+                with self._changed:
+                    for one in batch:
+                        one.done = True
+                    self._busy = False
+                    self._changed.notify_all()
+        if mine.error is not None:
+            raise mine.error
+        result: R = mine.result
+        return result
+
+    def _commit(self, batch: list[_Write]) -> None:
+        """Write and commit them; what went wrong stands in those whom it concerns."""
+        try:
+            with self._transaction() as session:
+                if len(batch) == 1:  # nobody else's writes are to be kept if this one fails
+                    batch[0].result = batch[0].write()
+                else:
+                    for one in batch:
+                        self._try(session, one)
+        except BaseException as error:  # noqa: BLE001 - each caller raises it on its own thread
+            for one in batch:
+                one.error = one.error or error
+
+    def _try(self, session: Session, one: _Write) -> None:
+        try:
+            with self._savepoint(session):
+                one.result = one.write()
+        except BaseException as error:  # noqa: BLE001 - as above; the others' writes are not its business
+            one.error = error
