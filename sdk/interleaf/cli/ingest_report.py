@@ -10,7 +10,7 @@ from interleaf.cli.printing import say, say_some
 if TYPE_CHECKING:
     from workers.run.shelf import IngestReport
 
-__all__ = ["report_record", "tell_report"]
+__all__ = ["report_record", "tell_record", "tell_report"]
 
 
 def report_record(report: IngestReport) -> dict[str, Any]:
@@ -29,19 +29,31 @@ def report_record(report: IngestReport) -> dict[str, Any]:
 
 def tell_report(report: IngestReport, in_collection: int) -> None:
     """The report as a person reads it, when the collection has so many pictures."""
+    tell_record(report_record(report), in_collection)
+
+
+def tell_record(record: dict[str, Any], in_collection: int) -> None:
+    """The same from a record; `counts` in it go before the lengths of its lists, which a service cuts short."""
     for kind, style, lines in (
-        ("refused", "red", [f"{name}: {reason}" for name, reason in report.refused]),
-        ("note", "yellow", [f"{name}: {message}" for name, message in report.notes]),
-        ("duplicate", "dim", [f"{name} shows the same as {of[:ID_CHARS]}" for name, of, _ in report.duplicates]),
+        ("refused", "red", [f"{one['name']}: {one['reason']}" for one in record["refused"]]),
+        ("note", "yellow", [f"{one['name']}: {one['message']}" for one in record["notes"]]),
+        (
+            "duplicate",
+            "dim",
+            [f"{one['name']} shows the same as {one['of'][:ID_CHARS]}" for one in record["duplicates"]],
+        ),
     ):
         say_some(lines, style, before=f"{kind}  ")
+    told: dict[str, int] = record.get("counts") or {
+        name: value if isinstance(value, int) else len(value) for name, value in record.items()
+    }
     counts = [
-        (len(report.added), "added"),
-        (len(report.already_there), "already there"),
-        (len(report.described), "described anew"),
-        (len(report.duplicates), "duplicates left out"),
-        (len(report.refused), "refused"),
-        (report.ignored_files, "other files passed over"),
+        (told["added"], "added"),
+        (told["already_there"], "already there"),
+        (told["described"], "described anew"),
+        (told["duplicates"], "duplicates left out"),
+        (told["refused"], "refused"),
+        (told["ignored_files"], "other files passed over"),
     ]
     said = " · ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing to add was found"
-    say(f"{said} · {report.collection} has {in_collection:,} pictures")
+    say(f"{said} · {record['collection']} has {in_collection:,} pictures")

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from interleaf.cli import remote_library
 from interleaf.cli.ingest_report import report_record, tell_report
 from interleaf.cli.picture_table import picture_record, picture_table
 from interleaf.cli.printing import console, json_line, say, say_some
 from interleaf.cli.progress_bar import stage_bar
+from interleaf.cli.server_option import KeyFileOption, ServerOption, opened_client
 
 if TYPE_CHECKING:
     from interleaf.schema import PictureFilter
+    from interleaf.service.client import Client
     from workers.run.shelf import PictureLibrary
 
 __all__ = ["app"]
@@ -26,7 +29,9 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     help="Your pictures: add, list, show, search, remove, verify.",
-    epilog="Start here: interleaf library add photos/     then: interleaf library search 'a stone bridge'",
+    epilog="Start here: interleaf library add photos/     then: interleaf library search 'a stone bridge'\n\n"
+    "With --server the pictures lie in a service, each collection as a library of your key; show and verify look at "
+    "this machine.",
 )
 
 _LIBRARY = typer.Option(None, "--library", metavar="DIR", help="The library's folder (default: in the data folder).")
@@ -70,12 +75,18 @@ def add(
     source_url: str | None = typer.Option(None, "--source", help="Web address where they come from."),
     encode: bool = typer.Option(True, help="Encode their words now, so that the first search is quick."),
     library: Path | None = _LIBRARY,
+    server: str | None = ServerOption,
+    api_key_file: Path | None = KeyFileOption,
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
     """Add the pictures of folders, zip archives and files."""
     stated = {"author": author, "licence": licence, "source_url": source_url}
     given = {key: value for key, value in stated.items() if value}
+    if server:
+        with _client(server, api_key_file, library) as client:
+            remote_library.add(client, paths, collection, dedupe=dedupe.value, as_json=as_json, quiet=quiet, **given)
+        return
     with _opened(library, create=True) as shelf:
         with stage_bar("adding pictures", quiet) as show:
             report = shelf.add(
@@ -108,9 +119,18 @@ def list_(
     limit: int = typer.Option(50, min=1, max=100_000, help="At most this many."),
     after: str | None = typer.Option(None, metavar="ID", help="Go on after this picture."),
     library: Path | None = _LIBRARY,
+    server: str | None = ServerOption,
+    api_key_file: Path | None = KeyFileOption,
     as_json: bool = _JSON,
 ) -> None:
-    """List pictures in the order they came, and the collections."""
+    """List pictures in the order they came (of a service's, the newest first), and the collections."""
+    if server:
+        with _client(server, api_key_file, library) as client:
+            names = _licences(licence)
+            remote_library.list_pictures(
+                client, collection, names, min_width, min_height, limit, after, as_json=as_json
+            )
+        return
     with _opened(library) as shelf:
         where = _filter(tuple(collection), licence, min_width, min_height)
         pictures = shelf.list(where, limit, _whole_id(shelf, after) if after else None)
@@ -169,6 +189,8 @@ def search(
     min_width: int = _MIN_WIDTH,
     min_height: int = _MIN_HEIGHT,
     library: Path | None = _LIBRARY,
+    server: str | None = ServerOption,
+    api_key_file: Path | None = KeyFileOption,
     as_json: bool = _JSON,
 ) -> None:
     """Find pictures by words, or by another picture. Filters hold before ranking."""
@@ -180,8 +202,14 @@ def search(
         raise InvalidBrief(
             "search", "needs either words or --like.", "Give one of them: interleaf library search --help"
         )
+    where = _filter(tuple(collection), licence, min_width, min_height)
+    if server:
+        with _client(server, api_key_file, library) as client:
+            remote_library.search(
+                client, text, like, k, collection, where.licence_policy, min_width, min_height, as_json=as_json
+            )
+        return
     with _opened(library) as shelf:
-        where = _filter(tuple(collection), licence, min_width, min_height)
         if like:
             query = PictureQuery(picture_id=_like(shelf, like))
             where = where.model_copy(update={"exclude_ids": (query.picture_id,)})
@@ -201,9 +229,15 @@ def remove(
     collection: str | None = typer.Option(None, "--collection", "-c", help="Only from this collection."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     library: Path | None = _LIBRARY,
+    server: str | None = ServerOption,
+    api_key_file: Path | None = KeyFileOption,
     as_json: bool = _JSON,
 ) -> None:
     """Remove pictures from a collection, or from the library."""
+    if server:
+        with _client(server, api_key_file, library) as client:
+            remote_library.remove(client, pictures, collection, yes=yes, as_json=as_json)
+        return
     with _opened(library) as shelf:
         ids = list(dict.fromkeys(_whole_id(shelf, written) for written in pictures))
         if not yes:
@@ -258,10 +292,24 @@ def _opened(folder: Path | None, create: bool = False) -> Iterator[PictureLibrar
         yield library
 
 
+@contextmanager
+def _client(server: str, key_file: Path | None, library: Path | None) -> Iterator[Client]:
+    from interleaf.errors import InvalidBrief
+
+    if library is not None:
+        raise InvalidBrief("--library", "names a folder here, and --server works there.", "Leave one of them out.")
+    with opened_client(server, key_file) as client:
+        yield client
+
+
+def _licences(licence: str) -> list[str]:
+    return [part.strip() for part in licence.split(",") if part.strip()] or ["any"]
+
+
 def _filter(collections: tuple[str, ...], licence: str, min_width: int, min_height: int) -> PictureFilter:
     from interleaf.schema import LicencePolicy, PictureFilter
 
-    names = [part.strip() for part in licence.split(",") if part.strip()] or ["any"]
+    names = _licences(licence)
     return PictureFilter(
         collections=collections or None,
         licence_policy=LicencePolicy.model_validate(names[0] if len(names) == 1 else names),

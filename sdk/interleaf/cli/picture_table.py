@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from interleaf.cli.printing import console, say
 
 if TYPE_CHECKING:
     from interleaf.schema import Picture
+    from interleaf.service.service_records import PictureRecord
     from workers.run.shelf import PictureLibrary
 
 __all__ = ["ID_CHARS", "picture_record", "picture_table"]
@@ -21,7 +23,7 @@ def picture_record(shelf: PictureLibrary, picture: Picture) -> dict[str, Any]:
     return {**record, "collections": list(shelf.collections_of(picture.id))}
 
 
-def picture_table(rows: list[tuple[Picture, float | None]], when_empty: str) -> None:
+def picture_table(rows: Sequence[tuple[Picture | PictureRecord, float | None]], when_empty: str) -> None:
     """Pictures with their scores (all or none have one), or what to say where there are none."""
     from rich.table import Table
     from rich.text import Text

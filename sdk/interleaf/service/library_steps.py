@@ -17,7 +17,7 @@ from interleaf.service.picture_archive import pack_folder
 from interleaf.service.service_records import HitRecord, JobRecord, LibraryRecord, UploadRecord
 from interleaf.service.steps import Do, SentFile, Steps
 
-__all__ = ["Content", "GivenLibrary", "GivenPolicy", "find", "id_of", "ingest", "policy_of", "search"]
+__all__ = ["Content", "GivenLibrary", "GivenPolicy", "find", "id_of", "ingest", "policy_of", "search", "send"]
 
 Content = str | Path | UploadRecord
 """A file or folder of this machine, an upload, or an upload's id."""
@@ -53,14 +53,19 @@ def find(calls: Calls, name: str) -> Steps[LibraryRecord]:
 
 def ingest(calls: Calls, library: GivenLibrary, content: Sequence[Content], **said: Any) -> Steps[JobRecord]:
     """Send the files, folders as archives, and order their ingest. `said` as of `library_calls.create_ingest`."""
+    uploads = yield from send(calls, content)
+    call = library_calls.create_ingest(id_of(library), uploads, **said)
+    return (yield from ask(call, calls.retrying))
+
+
+def send(calls: Calls, content: Sequence[Content]) -> Steps[list[str]]:
+    """Send the files, folders as archives; ids of the uploads, none twice, in the order in which they were named."""
     uploads: list[str] = []
     for one in content:
         uploads += yield from _sent(calls, one)
     if not uploads:
         raise InvalidRequest("content", "holds no picture.", "Name pictures, folders with pictures, or ZIP archives.")
-    # None twice, in the order in which they were named.
-    call = library_calls.create_ingest(id_of(library), list(dict.fromkeys(uploads)), **said)
-    return (yield from ask(call, calls.retrying))
+    return list(dict.fromkeys(uploads))
 
 
 def search(

@@ -88,6 +88,10 @@ class Libraries:
         )
         return Job(self._wire, self._calls, self._wire.run(steps))
 
+    def send(self, *content: Content) -> tuple[str, ...]:
+        """Send files, folders (as archives) and ZIP archives and do no more; ids of the uploads, for `ingest`."""
+        return tuple(self._wire.run(library_steps.send(self._calls, content)))
+
     def search(
         self,
         library: GivenLibrary,
@@ -233,6 +237,10 @@ class AsyncLibraries:
             idempotency_key=idempotency_key,
         )
         return AsyncJob(self._wire, self._calls, await self._wire.run(steps))
+
+    async def send(self, *content: Content) -> tuple[str, ...]:
+        """Send files, folders (as archives) and ZIP archives and do no more; ids of the uploads, for `ingest`."""
+        return tuple(await self._wire.run(library_steps.send(self._calls, content)))
 
     async def search(
         self,
