@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from interleaf.errors import InterleafError
 from workers.queue.dispatch import Dispatcher
 from workers.store.job_store import JobStore
 
@@ -26,4 +28,16 @@ def upkeep(store: JobStore, dispatcher: Dispatcher) -> None:
             if len(done) < _LIMIT:
                 break
     store.library_requests.forget_expired()
+    for work in (store.schedule_ticks.tick, store.publications.publish):
+        _do(work)
     dispatcher.send_waiting()
+
+
+def _do(work: Callable[[int], int]) -> None:
+    """What there is to do, in rounds of bounded work. What fails is logged, and hinders nothing that comes after it."""
+    try:
+        for _ in range(_MAX_ROUNDS):
+            if work(_LIMIT) < _LIMIT:
+                break
+    except InterleafError as error:
+        log.warning("not done in this round: %s", error)

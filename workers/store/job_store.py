@@ -17,8 +17,10 @@ from workers.store.leases import Leases
 from workers.store.libraries import Libraries
 from workers.store.library_requests import LibraryRequests
 from workers.store.outbox import Outbox
+from workers.store.publications import Publications
 from workers.store.reconciler import Reconciler
 from workers.store.results import Results
+from workers.store.schedule_ticks import ScheduleTicks
 
 __all__ = ["JobStore", "host_name", "job_store"]
 
@@ -43,6 +45,14 @@ class JobStore:
         self.reconciler = Reconciler(self.database, clock=clock)
         self.libraries = Libraries(self.database, clock=clock)
         self.library_requests = LibraryRequests(self.database, clock=clock)
+        self.schedule_ticks = ScheduleTicks(
+            self.database,
+            self.jobs,
+            max_active=chosen.key_active_jobs,
+            max_queued=chosen.max_queued_jobs,
+            clock=clock,
+        )
+        self.publications = Publications(self.database, clock=clock)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

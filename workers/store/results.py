@@ -16,6 +16,7 @@ from workers.store.database import Database
 from workers.store.ids import new_id
 from workers.store.job import Claim, Job
 from workers.store.leases import Ending, Leases
+from workers.store.publications import publish_time_of
 from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow, JobBriefRow, JobEventRow, JobRow
 
 __all__ = ["LIMIT_CODES", "JobDocument", "Results", "limit_reached"]
@@ -80,8 +81,16 @@ class Results:
         with self._database.transaction() as session:
             self._leases.note(claim, "document.ready", {"document_id": document_id, "title": article.title})
             common = {"owner": claim.job.owner, "job_id": claim.job_id, "created_at": now}
+            publish_at = publish_time_of(session, claim.job_id)
             session.add(
-                DocumentRow(id=document_id, title=article.title[:MAX_TITLE_CHARS], version=1, article=written, **common)
+                DocumentRow(
+                    id=document_id,
+                    title=article.title[:MAX_TITLE_CHARS],
+                    version=1,
+                    article=written,
+                    publish_at=publish_at,
+                    **common,
+                )
             )
             session.flush()
             session.add(DocumentVersionRow(document_id=document_id, version=1, article=written, created_at=now))

@@ -37,11 +37,11 @@ class ScheduleRow(Row):
     version: Mapped[int]
     """Rises by one with each change by its owner."""
     run_count: Mapped[int]
-    """How many jobs it has ordered: what a brief is told as its number."""
+    """The number that the newest run had: what its brief was told, from 1 on."""
     next_due_at: Mapped[datetime | None]
     """The next time that is not decided yet; None: there is none any more."""
     next_fire_at: Mapped[datetime | None] = mapped_column(index=True)
-    """The same with its jitter; None too while it is paused."""
+    """When to look at it: that time with its jitter, or earlier while runs wait; None while it is paused."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
