@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.assemble import length_score, make_report
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
 from agents.graph import article_graph
 from agents.notes.sentence import split_sentences
+from agents.report import length_score, make_report
 from evals.articleset import IllustratedArticle, read_articles
 from interleaf.errors import NothingToSay, PictureMissing
 from interleaf.schema import Article, Brief, Picture, PictureFilter, PictureHit, PictureQuery, SourceText, TextBlock
@@ -167,7 +167,7 @@ def measure(task: ComposingTask, writer: Writer) -> ComposingRow:
     blocks = article.text_blocks if article is not None else ()
     words = sum(count_words(block.text) for block in blocks)
     copied, sentences = copied_share(blocks, task.notes, task.language)
-    report = make_report(brief, task.language, blocks, task.notes, 0, 0, ())
+    report = make_report(brief.length_words, task.language, blocks, task.notes, 0, 0, ())
     return ComposingRow(
         source=task.source,
         language=task.language,

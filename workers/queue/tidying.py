@@ -79,7 +79,7 @@ class Tidying:
             log.info("%d files that were never finished are removed", count)
 
     def _end_runs(self) -> None:
-        """Folders of jobs that are not there any more, and what a takeover that was killed left aside."""
+        """Folders of jobs and documents that are not there any more, and what a takeover that was killed left aside."""
         is_old = self._is_old()
         gone = [path for path in _folders(self._aside_dir) if is_old(_changed_at(path))]
         for _ in range(_TIMES):
@@ -90,7 +90,7 @@ class Tidying:
             if len(some) < _AT_ONCE:
                 break
         for path in gone:
-            log.info("run folder %s belongs to no job and is removed", path.name)
+            log.info("run folder %s belongs to no job and to no document, and is removed", path.name)
             shutil.rmtree(path)
 
     def _end_files(self) -> None:

@@ -11,6 +11,8 @@ from workers.settings import Settings, settings
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
+from workers.store.document_renders import DocumentRenders
+from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
 from workers.store.leases import Leases
@@ -62,6 +64,14 @@ class JobStore:
     @cached_property
     def results(self) -> Results:
         return Results(self.database, self.leases, clock=self.clock)
+
+    @cached_property
+    def document_versions(self) -> DocumentVersions:
+        return DocumentVersions(self.database, clock=self.clock)
+
+    @cached_property
+    def document_renders(self) -> DocumentRenders:
+        return DocumentRenders(self.database, self.jobs, self.leases, clock=self.clock)
 
     def close(self) -> None:
         self.database.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import InvalidRequest, JobActive, JobFinal, JobUnknown, RequestStale, shown
@@ -24,7 +24,7 @@ from workers.store.job_label import require_external_id, require_kind, require_m
 from workers.store.job_moves import change, move
 from workers.store.job_query import JobPage, JobQuery, list_jobs
 from workers.store.job_transitions import FINAL, JobState
-from workers.store.tables import ArtifactRow, JobBriefRow, JobRow
+from workers.store.tables import ArtifactRow, DocumentRow, JobBriefRow, JobRow
 
 __all__ = ["DEFAULT_MAX_ATTEMPTS", "Action", "Deletion", "Jobs"]
 
@@ -42,7 +42,7 @@ class Deletion:
     file_keys: tuple[str, ...]
     """Files of the job's artifacts that no other artifact uses."""
     run_is_free: bool
-    """Whether no other job uses the run folder `job.run_id`."""
+    """Whether no other job and no document uses the run folder `job.run_id`."""
 
 
 class Jobs:
@@ -218,8 +218,10 @@ class Jobs:
             session.execute(delete(ArtifactRow).where(ArtifactRow.job_id == job_id))
             keys -= set(session.scalars(select(ArtifactRow.file_key).where(ArtifactRow.file_key.in_(sorted(keys)))))
             session.execute(delete(JobRow).where(JobRow.id == job_id))
-            others = session.scalar(select(func.count()).select_from(JobRow).where(JobRow.run_id == job.run_id))
-        return Deletion(job, tuple(sorted(keys)), run_is_free=not others)
+            # A piece needs its run's notes and pictures as long as it may be edited.
+            used = exists().where(JobRow.run_id == job.run_id) | exists().where(DocumentRow.run_id == job.run_id)
+            run_is_free = not session.scalar(select(used))
+        return Deletion(job, tuple(sorted(keys)), run_is_free)
 
     def _create(
         self,

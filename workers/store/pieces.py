@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from interleaf.errors import ObjectUnknown
 from workers.store.database import Database
 from workers.store.ids import is_id
-from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
+from workers.store.job_transitions import FINAL
+from workers.store.tables import ArtifactRow, DocumentFileRow, DocumentRow, DocumentVersionRow, JobRow
 
 __all__ = ["Artifact", "Document", "Pieces"]
 
@@ -26,6 +27,8 @@ class Artifact:
     owner: str
     job_id: str | None
     document_id: str | None
+    version: int | None
+    """Of the document: the first that has this file."""
     format: str
     media_type: str
     bytes: int
@@ -52,6 +55,9 @@ class Document:
     """The Article as JSON; None in a list."""
     created_at: datetime
     artifacts: tuple[Artifact, ...]
+    """Of this version; versions that look the same in a format share its file."""
+    render_job_id: str | None = None
+    """The job that makes the files that the newest version lacks, while it is at it."""
 
 
 class Pieces:
@@ -62,7 +68,7 @@ class Pieces:
         self._database = database
 
     def document(self, document_id: str, owner: str, version: int | None = None) -> Document:
-        """The document with its files, or one of its earlier versions. ObjectUnknown."""
+        """The document with its files, in its newest version or in an earlier one. ObjectUnknown."""
         with self._database.reading() as session:
             row = None
             if is_id("doc", document_id):
@@ -71,13 +77,15 @@ class Pieces:
             if row is None:
                 raise ObjectUnknown(document_id, "there is no such document of yours.", "See GET /v1/documents.")
             if version is None or version == row.version:
-                return _document(row, row.version, row.article, _artifacts(session, document_id))
+                return _document(
+                    row, row.version, row.article, _artifacts(session, row.id, row.version), _at_work(session, row)
+                )
             earlier = session.get(DocumentVersionRow, (document_id, version))
             if earlier is None:
                 raise ObjectUnknown(
                     f"{document_id}, version {version}", "there is no such version.", f"The newest is {row.version}."
                 )
-            return _document(row, version, earlier.article, ())
+            return _document(row, version, earlier.article, _artifacts(session, row.id, version))
 
     def documents(self, owner: str, limit: int, after: str | None = None, before: str | None = None) -> list[Document]:
         """At most `limit` documents without their articles, newest first; older than `after`, or, oldest first, newer
@@ -127,10 +135,28 @@ _OF_JOBS: Final = (
 )
 
 
-def _document(row: DocumentRow, version: int, article: Mapping[str, Any], artifacts: tuple[Artifact, ...]) -> Document:
-    return Document(row.id, row.owner, row.job_id, row.title, version, article, row.created_at, artifacts)
+def _document(
+    row: DocumentRow,
+    version: int,
+    article: Mapping[str, Any],
+    artifacts: tuple[Artifact, ...],
+    render_job_id: str | None = None,
+) -> Document:
+    title = str(article.get("title", row.title))
+    return Document(row.id, row.owner, row.job_id, title, version, article, row.created_at, artifacts, render_job_id)
 
 
-def _artifacts(session: Session, document_id: str) -> tuple[Artifact, ...]:
-    wanted = select(ArtifactRow).where(ArtifactRow.document_id == document_id).order_by(ArtifactRow.id)
-    return tuple(Artifact.of_row(row) for row in session.scalars(wanted))
+def _artifacts(session: Session, document_id: str, version: int) -> tuple[Artifact, ...]:
+    wanted = (
+        select(ArtifactRow)
+        .join(DocumentFileRow, DocumentFileRow.artifact_id == ArtifactRow.id)
+        .where(DocumentFileRow.document_id == document_id, DocumentFileRow.version == version)
+    )
+    return tuple(Artifact.of_row(row) for row in session.scalars(wanted.order_by(DocumentFileRow.format)))
+
+
+def _at_work(session: Session, row: DocumentRow) -> str | None:
+    if row.render_job_id is None:
+        return None
+    wanted = select(JobRow.id).where(JobRow.id == row.render_job_id, JobRow.state.not_in(sorted(FINAL)))
+    return session.scalar(wanted)

@@ -17,7 +17,15 @@ from workers.store.ids import new_id
 from workers.store.job import Claim, Job
 from workers.store.leases import Ending, Leases
 from workers.store.publications import publish_time_of
-from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow, JobBriefRow, JobEventRow, JobRow
+from workers.store.tables import (
+    ArtifactRow,
+    DocumentFileRow,
+    DocumentRow,
+    DocumentVersionRow,
+    JobBriefRow,
+    JobEventRow,
+    JobRow,
+)
 
 __all__ = ["LIMIT_CODES", "JobDocument", "Results", "limit_reached"]
 
@@ -74,22 +82,27 @@ class Results:
         return None if found is None else JobDocument(found.id, Article.model_validate(found.article))
 
     def keep_document(self, claim: Claim, article: Article, json_file: StoredFile) -> JobDocument:
-        """Keep the finished piece, with its JSON as the job's first file. Event document.ready."""
+        """Keep the finished piece, with its JSON as the job's first file, and what an edit will need of its run. Event
+        document.ready."""
         now = self._clock()
         document_id = new_id("doc", now)
         written = article.model_dump(mode="json")
         with self._database.transaction() as session:
             self._leases.note(claim, "document.ready", {"document_id": document_id, "title": article.title})
-            common = {"owner": claim.job.owner, "job_id": claim.job_id, "created_at": now}
-            publish_at = publish_time_of(session, claim.job_id)
+            brief = self.brief(claim.job_id)
             session.add(
                 DocumentRow(
                     id=document_id,
+                    owner=claim.job.owner,
+                    job_id=claim.job_id,
                     title=article.title[:MAX_TITLE_CHARS],
                     version=1,
                     article=written,
-                    publish_at=publish_at,
-                    **common,
+                    created_at=now,
+                    run_id=claim.job.run_id,
+                    formats=brief.get("formats"),
+                    theme=brief.get("theme"),
+                    publish_at=publish_time_of(session, claim.job_id),
                 )
             )
             session.flush()
@@ -188,6 +201,7 @@ class Results:
             owner=claim.job.owner,
             job_id=claim.job_id,
             document_id=document_id,
+            version=1,
             format=format,
             media_type=media_type,
             bytes=file.bytes,
@@ -199,4 +213,6 @@ class Results:
         with self._database.transaction() as session:
             self._leases.note(claim, "artifact.ready", data)
             session.add(row)
+            session.flush()
+            session.add(DocumentFileRow(document_id=document_id, version=1, format=format, artifact_id=row.id))
             session.flush()

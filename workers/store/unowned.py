@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from workers.store.database import Database
-from workers.store.tables import ApiKeyRow, ArtifactRow, JobRow, UploadRow
+from workers.store.tables import ApiKeyRow, ArtifactRow, DocumentRow, JobRow, UploadRow
 
 __all__ = ["Unowned"]
 
@@ -37,7 +37,11 @@ class Unowned:
         return [key for key in keys if key not in owned]
 
     def runs(self, run_ids: Sequence[str]) -> list[str]:
-        """Those of these runs that no job has."""
+        """Those of these runs that no job has, and that no document was made from."""
         with self._database.reading() as session:
-            owned = set(session.scalars(select(JobRow.run_id).where(JobRow.run_id.in_(run_ids))))
+            owned = {
+                run_id
+                for row in (JobRow, DocumentRow)
+                for run_id in session.scalars(select(row.run_id).where(row.run_id.in_(run_ids)))
+            }
         return [run_id for run_id in run_ids if run_id not in owned]

@@ -13,7 +13,7 @@ from tests.workers.job_store import Store, new_key
 from workers.store.artifacts import ArtifactStore
 from workers.store.ids import new_id
 from workers.store.pieces import Pieces
-from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
+from workers.store.tables import ArtifactRow, DocumentFileRow, DocumentRow, DocumentVersionRow
 from workers.store.uploads import Uploads, upload_named
 
 
@@ -42,6 +42,8 @@ def test_pieces_are_their_owners_alone(store: Store) -> None:
                 **common,
             )
         )
+        session.flush()
+        session.add(DocumentFileRow(document_id=document_id, version=2, format="html", artifact_id=artifact_id))
     pieces = Pieces(store.database)
     document = pieces.document(document_id, store.owner)
     assert (document.version, document.article, [one.id for one in document.artifacts]) == (2, {"v": 2}, [artifact_id])
