@@ -45,9 +45,9 @@ from retrieval.vectors.embedder import TextEmbedder
 from templates.press import export
 from workers.composing import Composing
 from workers.run.intake import Material, take_in
+from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.settings import Settings
-from workers.wiring import PictureShelf
 
 LENGTH_WORDS = 800
 PICTURES = 40

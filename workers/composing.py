@@ -31,9 +31,10 @@ from interleaf.errors import (
 from interleaf.schema import Article, Brief, Event, Notice
 from interleaf.whole_file import write_whole
 from workers.run.intake import Material, read_material, take_in
+from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.settings import Settings
-from workers.wiring import PictureShelf, open_context
+from workers.wiring import open_context
 
 __all__ = ["Composing"]
 

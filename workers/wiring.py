@@ -19,7 +19,6 @@ from interleaf.errors import InvalidBrief, PictureMissing, RunCanceled
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
 from retrieval.library import PictureLibrary
 from workers.run.intake import Material
-from workers.run.run_folder import RunFolder
 from workers.run.shelf import make_embedder, open_library
 from workers.settings import Settings
 
@@ -91,25 +90,6 @@ class _NoLibrary:
 def no_pixels(picture_id: str) -> Path:
     """For runs that show nobody a picture."""
     raise PictureMissing(picture_id, "cannot be looked at in this run.", "")
-
-
-class PictureShelf:
-    """Finds a picture's file among those handed over with a brief and those of the library."""
-
-    def __init__(self, folder: RunFolder, library_dir: Path) -> None:
-        self._roots = (folder.library_dir, library_dir)
-
-    def path(self, picture_id: str) -> Path:
-        """The file that holds its pixels. PictureMissing when it is nowhere."""
-        for root in self._roots:
-            if not root.is_dir():
-                continue
-            with PictureLibrary.open(root, create=False) as library:
-                try:
-                    return library.pixels_path(picture_id)
-                except PictureMissing:
-                    continue
-        raise PictureMissing(picture_id, "is neither in the run nor in the library.", "It may have been removed.")
 
 
 @contextmanager

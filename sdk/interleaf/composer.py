@@ -13,7 +13,7 @@ from interleaf.schema import Article, Block, Brief, Event, Figure, Report, Run
 from interleaf.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from workers.wiring import PictureShelf
+    from workers.run.picture_shelf import PictureShelf
 
 __all__ = ["ComposedArticle", "Composer"]
 
@@ -133,10 +133,10 @@ class Composer:
     def _stream(self, run_id: str | None, brief: Brief | None, base: Path | None, answer: Any) -> Iterator[Event]:
         approot.enter()
         from workers.composing import Composing
+        from workers.run.picture_shelf import PictureShelf
         from workers.run.run_folder import RunFolder
         from workers.settings import settings
         from workers.store.ids import new_run_id
-        from workers.wiring import PictureShelf
 
         chosen = settings()
         if self._home is not None:

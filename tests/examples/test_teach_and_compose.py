@@ -27,10 +27,10 @@ from tests.fakes import HashingEmbedder
 from workers.composing import Composing
 from workers.run.mind import EngineMind
 from workers.run.minds import close_minds
+from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.run.source_file import source_id
 from workers.settings import Settings
-from workers.wiring import PictureShelf
 
 # The model is taught within the first test's time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]

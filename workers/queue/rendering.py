@@ -9,11 +9,11 @@ from hashlib import sha256
 from interleaf.errors import CompositionFailed, InterleafError, LeaseLost, ServiceAway
 from interleaf.schema import Article, Brief
 from templates.press import format_of, render
+from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.store.artifacts import StoredFile
 from workers.store.job import Claim, Job
 from workers.store.job_store import JobStore
-from workers.wiring import PictureShelf
 
 __all__ = ["render_format", "store_file", "wanted_formats"]
 

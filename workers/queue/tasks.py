@@ -135,6 +135,13 @@ def tidy() -> None:
     _tidying[0].start()
 
 
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _worker_is_set_up(instance: Any, **_: Any) -> None:
+    if RENDER in instance.app.amqp.queues.consume_from:
+        # Once here, before the pool forks, instead of in every child at its first file.
+        import workers.queue.rendering  # noqa: F401
+
+
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _worker_is_ready(sender: Any, **_: Any) -> None:
     # Children of a prefork pool say so themselves: the parent opens no connection that they would inherit.
