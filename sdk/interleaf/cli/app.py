@@ -17,6 +17,8 @@ import interleaf.cli.serve as serve_command
 import interleaf.cli.tune as tune_command
 from interleaf.cli.adapters import app as adapters_app
 from interleaf.cli.eval_ import app as eval_app
+from interleaf.cli.jobs import app as jobs_app
+from interleaf.cli.keys import app as keys_app
 from interleaf.cli.library import app as library_app
 from interleaf.cli.models import app as models_app
 from interleaf.cli.runs import runs
@@ -48,6 +50,8 @@ app.add_typer(adapters_app, name="adapters")
 app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(keys_app, name="keys")
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 app.command(name="health", epilog=serve_command.HEALTH_EPILOG)(serve_command.health)
 

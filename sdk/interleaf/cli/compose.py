@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from interleaf.cli.estimate_display import tell_estimate
+from interleaf.cli.job_course import INTERRUPTED, JobCourse, respond
 from interleaf.cli.piece_summary import tell_piece
-from interleaf.cli.printing import say
+from interleaf.cli.printing import json_line, say
+from interleaf.cli.question_display import answer_of, tell_question
+from interleaf.cli.server_option import KeyFileOption, ServerOption, opened_client
 from interleaf.cli.stage_display import stage_display
 
 if TYPE_CHECKING:
     from interleaf.composer import ComposedArticle
-    from interleaf.schema import Event
+    from interleaf.schema import Brief, Event
 
-INTERRUPTED: Final = 130
 EXTRACTIVE: Final = "extractive"
 
 EPILOG = """
@@ -33,6 +35,11 @@ Examples:
   interleaf compose --resume RUN --approve --out out/
 
   interleaf compose brief.yaml --writer xc25        a model of `interleaf models list`; MODEL+NAME with an adapter
+
+  interleaf compose brief.yaml --server http://127.0.0.1:8000 --out out/      a service does it; your notes and \
+pictures are sent along (its key: INTERLEAF_API_KEY). Ctrl-C leaves the job running, or cancels it
+
+  interleaf compose brief.yaml --server URL --estimate        what it would take, by what earlier jobs took
 
 Without --writer nothing is invented: sentences are taken from your notes. A language model also writes without notes, \
 and looks at the pictures; INTERLEAF_MODEL_DEVICE and INTERLEAF_MODEL_WEIGHTS say where and in what numbers it runs.
@@ -72,6 +79,12 @@ def compose(
     answer: Path | None = typer.Option(None, "--answer", help="With --resume: a YAML/JSON file with an edited answer."),
     home: Path | None = typer.Option(None, "--home", help="Data folder for runs (default: INTERLEAF_HOME)."),
     library: Path | None = typer.Option(None, "--library", help="Picture library (default: in the data folder)."),
+    server: str | None = ServerOption,
+    api_key_file: Path | None = KeyFileOption,
+    estimate: bool = typer.Option(False, "--estimate", help="With --server: tell what it would take, order nothing."),
+    detach: bool = typer.Option(
+        False, "--detach", "--no-wait", help="With --server: order it, print the job's id, and end."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object instead of the summary."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress display."),
 ) -> None:
@@ -79,14 +92,25 @@ def compose(
     from interleaf.composer import Composer
     from interleaf.errors import InvalidBrief
 
+    if server:
+        for option, given in (("--home", home), ("--library", library), ("--run-id", run_id)):
+            if given is not None:
+                problem = "is of this machine, and the service does the work."
+                raise InvalidBrief(option, problem, 'Leave it out, or give --server "".')
+    elif estimate or detach:
+        raise InvalidBrief("--estimate, --detach", "are for a service.", "Name it with --server URL.")
     composer = Composer(home=home, library=library)
     if resume is not None:
         if brief is not None or instruction is not None or writer is not None:
             problem = "goes on with the run's own brief."
             raise InvalidBrief("--resume", problem, "Leave BRIEF, --instruction and --writer out.")
         wanted_formats: tuple[str, ...] | None = _formats(format)
+        said = answer_of(approve, cancel, answer)
         _check_writable(out)
-        events = composer.stream_resumed(resume, _answer(approve, cancel, answer))
+        if server:
+            _resume_at_service(server, api_key_file, resume, said, out, as_json, quiet)
+            return
+        events = composer.stream_resumed(resume, said)
     else:
         if approve or cancel or answer:
             raise InvalidBrief("--approve", "answers a run that waits.", "Name it with --resume RUN.")
@@ -109,7 +133,14 @@ def compose(
         )
         asked, base = _brief(brief, overrides)
         wanted_formats = asked.formats
+        if server and estimate:
+            with opened_client(server, api_key_file) as client:
+                tell_estimate(client.estimate(asked, base=base), as_json)
+            return
         _check_formats(wanted_formats, asked.theme)
+        if server:
+            _order_at_service(server, api_key_file, asked, base, out, as_json, quiet, detach)
+            return
         _check_writable(out)
         if asked.writer != EXTRACTIVE and not quiet and sys.stderr.isatty():
             say(f"loading {asked.writer} …", "dim", error=True)  # a large one takes a minute before anything moves
@@ -122,13 +153,59 @@ def compose(
             piece = composer.article
             if piece is None or (last is not None and last.kind == "needs_input"):
                 assert last is not None, "a run ends with an article, a question or an error"
-                _tell_question(last, _resuming(last, out, home), as_json)
+                tell_question(last.run_id, last.data, _resuming(last, out, home), as_json)
                 raise typer.Exit(7)
             files = _write(piece, out, wanted_formats or composer.last_brief.formats, show)
     except KeyboardInterrupt:
         say(f"interrupted; go on with: {_resuming(last, out, home)}" if last else "interrupted", "yellow", error=True)
         raise typer.Exit(INTERRUPTED) from None
-    tell_piece(piece, files, as_json)
+    tell_piece(piece.run_id, piece.document, files, as_json)
+
+
+def _order_at_service(
+    server: str,
+    key_file: Path | None,
+    brief: Brief,
+    base: Path,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+    detach: bool,
+) -> None:
+    """Send the brief and its files, and follow the job to its end; with `detach` print its id alone."""
+    if not detach:
+        _check_writable(out)
+    with opened_client(server, key_file) as client:
+        try:
+            if not (quiet or detach) and sys.stderr.isatty():
+                say(f"sending to {server} …", "dim", error=True)
+            job = client.jobs.create(brief, base=base)
+        except KeyboardInterrupt:
+            say("interrupted before the service answered; whether it has the job: interleaf jobs list", error=True)
+            raise typer.Exit(INTERRUPTED) from None
+        if detach:
+            typer.echo(json_line({"run_id": job.id}) if as_json else job.id)
+            return
+        JobCourse(client, out, server, key_file, as_json, quiet).follow(job)
+
+
+def _resume_at_service(
+    server: str,
+    key_file: Path | None,
+    job_id: str,
+    answer: dict[str, Any] | None,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Answer what a job asks, if there is an answer, and follow it to its end."""
+    with opened_client(server, key_file) as client:
+        job = client.jobs.get(job_id)
+        after = 0
+        if answer is not None:
+            after = job.record.last_event_id
+            respond(job, answer)
+        JobCourse(client, out, server, key_file, as_json, quiet).follow(job, after)
 
 
 def _formats(text: str | None) -> tuple[str, ...] | None:
@@ -179,28 +256,6 @@ def _brief(path: Path | None, overrides: dict[str, Any]) -> tuple[Any, Path]:
         return brief_from(overrides), Path.cwd()
     brief, base = read_brief(path)
     return brief_from({**brief.model_dump(), **overrides}), base
-
-
-def _answer(approve: bool, cancel: bool, file: Path | None) -> Any:
-    from interleaf.errors import InvalidBrief
-
-    if sum((approve, cancel, file is not None)) > 1:
-        raise InvalidBrief("--approve, --cancel, --answer", "contradict each other.", "Give one of them.")
-    if approve:
-        return {"decision": "approve"}
-    if cancel:
-        return {"decision": "cancel"}
-    if file is None:
-        return None
-    import yaml
-
-    try:
-        value = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidBrief("--answer", f"{file.name} cannot be read: {error}", "Give a YAML or JSON file.") from error
-    if not isinstance(value, dict):
-        raise InvalidBrief("--answer", f"{file.name} holds no fields.", "Write `decision: edit` and the edited part.")
-    return {"decision": "edit", **value}
 
 
 def _check_formats(formats: tuple[str, ...], theme: str) -> None:
@@ -256,24 +311,3 @@ def _resuming(event: Event, out: Path, home: Path | None) -> str:
     """The command that goes on with the run of an event."""
     where = ["--home", str(home)] if home else []
     return shlex.join(["interleaf", "compose", "--resume", event.run_id, "--out", str(out), *where])
-
-
-def _tell_question(event: Event, resuming: str, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    if as_json:
-        typer.echo(json.dumps({"run_id": event.run_id, "needs_input": event.data}, ensure_ascii=False))
-        return
-    console = Console(stderr=True, highlight=False)
-    if event.data.get("asks") == "outline":
-        outline = event.data["outline"]
-        console.print(Text(outline["title"], style="bold"))
-        for section in outline["sections"]:
-            words = f" ({section['length_words']} words)" if section["length_words"] else ""
-            console.print(Text("  " * (section["level"] - 1) + (section["heading"] or "(opening)") + words))
-    else:
-        for picture in event.data.get("pictures", ()):
-            console.print(Text(f"after block {picture['slot']}: {picture['picture_id'][:12]} {picture['reason']}"))
-    say(f"The run waits. Answer with: {resuming} --approve", "yellow", error=True)
-    say("or --cancel, or --answer FILE with your edited outline.", "yellow", error=True)

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from interleaf.composer import ComposedArticle
+    from interleaf.schema import Article
 
 __all__ = ["tell_piece"]
 
 
-def tell_piece(piece: ComposedArticle, files: Sequence[Path], as_json: bool) -> None:
+def tell_piece(run_id: str, article: Article, files: Sequence[Path], as_json: bool) -> None:
     """Say what was made, and for a program where: `as_json` as one object, else the files line by line on standard
     output and the rest on standard error."""
-    report = piece.report
+    report = article.report
     if as_json:
         typer.echo(
             json.dumps(
                 {
-                    "run_id": piece.run_id,
-                    "title": piece.title,
-                    "writer": piece.run.writer,
+                    "run_id": run_id,
+                    "title": article.title,
+                    "writer": article.run.writer,
                     "files": [str(f) for f in files],
                     "report": report.model_dump(mode="json"),
                 },
@@ -38,8 +38,8 @@ def tell_piece(piece: ComposedArticle, files: Sequence[Path], as_json: bool) -> 
     from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
-    table = Table(title=Text(piece.title), title_style="bold", show_header=False, title_justify="left")
-    table.add_row("writer", Text(piece.run.writer))
+    table = Table(title=Text(article.title), title_style="bold", show_header=False, title_justify="left")
+    table.add_row("writer", Text(article.run.writer))
     wanted = f" of {report.words_wanted} wanted" if report.words_wanted else ""
     table.add_row("words", f"{report.words}{wanted}")
     table.add_row("pictures", f"{report.pictures_placed} placed, {report.pictures_considered} considered")
