@@ -152,7 +152,7 @@ def _files(session: Session, document_id: str, version: int) -> dict[str, Artifa
         .join(ArtifactRow, ArtifactRow.id == DocumentFileRow.artifact_id)
         .where(DocumentFileRow.document_id == document_id, DocumentFileRow.version == version)
     )
-    return dict(session.execute(wanted).tuples().all())
+    return {row.format: row.ArtifactRow for row in session.execute(wanted)}
 
 
 def _point(session: Session, document: EditedDocument, format: str, artifact_id: str) -> None:
