@@ -93,9 +93,10 @@ class ScheduleOrder:
         require_variables(self.variables)
 
     def brief_of_run(self, due: datetime, number: int) -> Brief:
-        """The brief of a run, filled in and checked as one that comes over the network. InvalidRequest names the place
-        of a placeholder that nothing stands for (`brief.…`); InvalidBrief the first field that is wrong, with pydantic's
-        error as its cause."""
+        """The brief of a run, filled in and checked as one that comes over the network.
+
+        InvalidRequest names the place of a placeholder that nothing stands for (`brief.…`); InvalidBrief the first
+        field that is wrong, with pydantic's error as its cause."""
         brief = brief_from(filled(self.brief, of_run(self.variables, due, self.time_zone, number)))
         brief_uploads(brief)
         return brief
