@@ -16,13 +16,13 @@ from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
 from interleaf import __version__
 from interleaf.errors import InvalidBrief, PictureMissing, RunCanceled
-from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery
+from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery, SourceText
 from retrieval.library import PictureLibrary
 from workers.run.intake import Material
 from workers.run.shelf import make_embedder, open_library
 from workers.settings import Settings
 
-__all__ = ["brief_sha256", "make_embedder", "make_writer", "open_context", "open_library"]
+__all__ = ["brief_sha256", "edit_context", "make_embedder", "make_writer", "open_context", "open_library"]
 
 # An extractive writer works on the CPU, one section a core; a model answers many questions side by side.
 EXTRACTIVE_SECTIONS = 2
@@ -128,6 +128,22 @@ def open_context(
     finally:
         if library is not None:
             library.close()
+
+
+def edit_context(
+    writer: str,
+    embedder: Embedder,
+    sources: Sequence[SourceText],
+    settings: Settings,
+    *,
+    pixels: Callable[[str], Path] = no_pixels,
+    canceled: Callable[[], bool] = lambda: False,
+    spent: Callable[[int], None] = lambda tokens: None,
+) -> Context:
+    """What the edit of one block may use: the writer of that name, and what the piece was made from. The other
+    arguments as in `make_writer`."""
+    made = make_writer(writer, embedder, settings, pixels, canceled, spent)
+    return Context(writer=made, finder=_NoLibrary(), sources=tuple(sources))
 
 
 def _check_collections(brief: Brief, library: PictureLibrary) -> None:

@@ -11,11 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.editing.changed import Written, changed
 from agents.report import make_report, repeated_share, score_of, sentences_of
-from interleaf.schema import Article, SourceText, TextBlock
+from interleaf.schema import Article, Picture, SourceText, TextBlock
+from interleaf.schema.edit import Edit
 from interleaf.text import count_words
 
-__all__ = ["recounted"]
+__all__ = ["edited", "recounted"]
+
+
+def edited(
+    article: Article,
+    edit: Edit,
+    version: int,
+    *,
+    written: Written | None = None,
+    picture: Picture | None = None,
+    sources: Sequence[SourceText] | None = None,
+) -> Article:
+    """The version after `version`, whose content is `article`: the edit carried out, and the report counted anew.
+    Errors and the other arguments as of `changed` and `recounted`."""
+    new = changed(article, edit, salt=str(version + 1), written=written, picture=picture)
+    return recounted(article, new, sources)
 
 
 def recounted(old: Article, new: Article, sources: Sequence[SourceText] | None = None) -> Article:

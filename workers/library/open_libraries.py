@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from retrieval.library import PictureLibrary
+from retrieval.vectors.embedder import TextEmbedder
 from workers.run.shelf import make_embedder, make_pixel_embedder
 from workers.settings import Settings
 
@@ -43,6 +44,11 @@ class OpenLibraries:
     def encoder(self) -> str:
         """Which weights encode the words."""
         return f"{self._embedder.name}@{self._embedder.sha256[:16]}"
+
+    @property
+    def embedder(self) -> TextEmbedder:
+        """The encoder of words, which all that needs one here shares."""
+        return self._embedder
 
     def warm(self) -> None:
         """Load the encoder of words. ModelError."""

@@ -17,8 +17,11 @@ from workers.settings import Settings, settings
 __all__ = [
     "COMPOSE",
     "COMPOSE_TASK",
+    "EDIT_TASK",
+    "FILES_TASK",
     "INGEST_TASK",
     "LIBRARY",
+    "MODEL_EDIT_TASK",
     "RENDER",
     "RENDER_TASK",
     "REQUEST_TASK",
@@ -38,6 +41,9 @@ SEARCH: Final = "search"
 COMPOSE_TASK: Final = "interleaf.compose"
 RENDER_TASK: Final = "interleaf.render"
 INGEST_TASK: Final = "interleaf.ingest"
+EDIT_TASK: Final = "interleaf.edit"
+MODEL_EDIT_TASK: Final = "interleaf.edit_by_model"
+FILES_TASK: Final = "interleaf.render_document"
 SWEEP_TASK: Final = "interleaf.sweep_library"
 REQUEST_TASK: Final = "interleaf.answer_request"
 UPKEEP_TASK: Final = "interleaf.upkeep"
@@ -117,6 +123,9 @@ def make_app(chosen: Settings) -> Celery:
             COMPOSE_TASK: {"queue": COMPOSE},
             RENDER_TASK: {"queue": RENDER},
             INGEST_TASK: {"queue": LIBRARY},
+            EDIT_TASK: {"queue": LIBRARY},
+            MODEL_EDIT_TASK: {"queue": COMPOSE},
+            FILES_TASK: {"queue": RENDER},
             SWEEP_TASK: {"queue": LIBRARY},
             REQUEST_TASK: {"queue": SEARCH},
         },

@@ -17,14 +17,19 @@ from interleaf.errors import ServiceAway
 from workers.queue.celery_app import (
     COMPOSE,
     COMPOSE_TASK,
+    EDIT_TASK,
+    FILES_TASK,
     INGEST_TASK,
     LIBRARY,
+    MODEL_EDIT_TASK,
     RENDER,
     RENDER_TASK,
     REQUEST_TASK,
     SEARCH,
     SWEEP_TASK,
 )
+from workers.store.edit_order import EDIT, EXTRACTIVE, edits_by_excerpts, edits_by_model
+from workers.store.edit_order import RENDER as RENDER_KIND
 from workers.store.ids import is_id
 from workers.store.ingest_order import INGEST
 from workers.store.job import Claim, Job
@@ -111,6 +116,13 @@ class Dispatcher:
     def _send_job(self, job: Job, producer: Any = None) -> None:
         if job.kind == INGEST:
             self._send(INGEST_TASK, LIBRARY, job.id, producer)
+        elif job.kind == RENDER_KIND:
+            self._send(FILES_TASK, RENDER, job.id, producer)
+        elif job.kind == EDIT and self._store.results.brief(job.id).get("writer") == EXTRACTIVE:
+            # Not behind an hour of composing.
+            self._send(EDIT_TASK, LIBRARY, job.id, producer)
+        elif job.kind == EDIT:
+            self._send(MODEL_EDIT_TASK, COMPOSE, job.id, producer)
         else:
             self._send(COMPOSE_TASK, COMPOSE, job.id, producer)
 
@@ -137,7 +149,12 @@ class Dispatcher:
         that has waited for longer than a lease needs another; while messages wait, more would only make them more."""
         store = self._store
         before = store.clock() - timedelta(seconds=store.settings.lease_s)
-        for queue, kinds in ((COMPOSE, of_kinds(INGEST, others=True)), (LIBRARY, of_kinds(INGEST))):
+        kinds_of = {
+            COMPOSE: of_kinds(INGEST, RENDER_KIND, EDIT, others=True) | edits_by_model(),
+            LIBRARY: of_kinds(INGEST) | edits_by_excerpts(),
+            RENDER: of_kinds(RENDER_KIND),
+        }
+        for queue, kinds in kinds_of.items():
             if self.is_empty(queue):
                 store.outbox.forget_sent(before, kinds)
 

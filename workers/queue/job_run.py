@@ -26,7 +26,7 @@ from workers.composing import Composing
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.queue.render_order import RenderOrder
-from workers.queue.rendering import store_file, wanted_formats
+from workers.queue.rendering import article_json, store_file, wanted_formats
 from workers.queue.watch import Watch
 from workers.run.given_files import bring_given
 from workers.run.run_folder import RunFolder
@@ -222,7 +222,7 @@ class JobRun:
         return None
 
     def _kept(self, article: Article) -> JobDocument:
-        file = store_file(self._store, self._claim.job, (article.model_dump_json(indent=1) + "\n").encode())
+        file = store_file(self._store, self._claim.job, article_json(article))
         return self._insist(lambda: self._store.results.keep_document(self._claim, article, file))
 
     def _rendering(self, brief: Brief, document: JobDocument) -> bool:

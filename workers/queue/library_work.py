@@ -9,25 +9,30 @@ from typing import Final
 from interleaf.errors import InterleafError
 from workers.library.librarian import Librarian
 from workers.library.open_libraries import OpenLibraries
+from workers.queue.dispatch import Dispatcher
+from workers.queue.edit_run import EditRun
 from workers.queue.ingest_desk import IngestDesk
 from workers.queue.ingest_run import IngestRun
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.store.job_store import JobStore
 
-__all__ = ["INGESTS", "LibraryWork"]
+__all__ = ["EDITS", "INGESTS", "LibraryWork"]
 
 log = logging.getLogger(__name__)
 
 INGESTS: Final = 2
 """How many of the worker's threads (worker_process.py) may be adding or sweeping: the others are for those who wait."""
 
+EDITS: Final = 1
+"""How many may be editing; so one is always free for those who search."""
+
 
 class LibraryWork:
     """Over the job store of this process. Threads share it."""
 
-    def __init__(self, store: JobStore, keeper: LeaseKeeper) -> None:
-        self._store, self._keeper = store, keeper
-        self._desk = IngestDesk(INGESTS)
+    def __init__(self, store: JobStore, keeper: LeaseKeeper, dispatcher: Dispatcher) -> None:
+        self._store, self._keeper, self._dispatcher = store, keeper, dispatcher
+        self._desk, self._edits = IngestDesk(INGESTS), IngestDesk(EDITS)
         self._opened = OpenLibraries(store.settings)
         self._librarian = Librarian(
             self._opened, store.libraries, store.library_requests, store.database, lambda: store.artifacts
@@ -38,6 +43,12 @@ class LibraryWork:
         job = self._store.results.job(job_id)
         if job is not None and not job.final:
             self._desk.take(job_id, job.owner, lambda: self._run(job_id))
+
+    def edit(self, job_id: str) -> None:
+        """Work on an edit, if there is work to do on it and nobody else does. It does not wait behind those who add."""
+        job = self._store.results.job(job_id)
+        if job is not None and not job.final:
+            self._edits.take(job_id, job.owner, lambda: self._run_edit(job_id))
 
     def sweep(self, library_id: str) -> None:
         """Remove what a deleted library held."""
@@ -57,11 +68,17 @@ class LibraryWork:
     def stop(self) -> None:
         """This process ends: nothing more is begun."""
         self._desk.close()
+        self._edits.close()
 
     def _run(self, job_id: str) -> None:
         claim = self._store.leases.claim(job_id, self._store.worker, self._store.settings.lease_s)
         if claim is not None:
             IngestRun(self._store, self._keeper, self._opened, self._librarian, claim).run()
+
+    def _run_edit(self, job_id: str) -> None:
+        claim = self._store.leases.claim(job_id, self._store.worker, self._store.settings.lease_s)
+        if claim is not None:
+            EditRun(self._store, self._keeper, self._dispatcher, claim, embedder=self._opened.embedder).run()
 
     def _warm(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from hashlib import sha256
+from typing import Final
 
 from interleaf.errors import CompositionFailed, InterleafError, LeaseLost, ServiceAway
 from interleaf.schema import Article, Brief
@@ -15,9 +16,11 @@ from workers.store.artifacts import StoredFile
 from workers.store.job import Claim, Job
 from workers.store.job_store import JobStore
 
-__all__ = ["render_format", "store_file", "wanted_formats"]
+__all__ = ["JSON_TYPE", "article_json", "render_format", "rendered", "store_file", "wanted_formats"]
 
 log = logging.getLogger(__name__)
+
+JSON_TYPE: Final = "application/json"
 
 
 def wanted_formats(brief: Brief) -> tuple[str, ...]:
@@ -48,9 +51,9 @@ def render_format(store: JobStore, job_id: str, attempt: int, worker: str, forma
         if format in store.results.outcomes(claim):
             return store.results.settle(claim, document.id, wanted)
         try:
-            content = _rendered(store, job, document.article, format, brief.theme)
+            folder = RunFolder.at(store.settings.runs_dir, job.run_id)
+            content, media_type = rendered(store, folder, job, document.article, format, brief.theme)
             file = store_file(store, job, content)
-            media_type = format_of(format).media_type
         except (LeaseLost, ServiceAway):
             raise
         except InterleafError as error:
@@ -61,10 +64,18 @@ def render_format(store: JobStore, job_id: str, attempt: int, worker: str, forma
         return None
 
 
-def _rendered(store: JobStore, job: Job, article: Article, format: str, theme: str) -> bytes:
-    folder = RunFolder.at(store.settings.runs_dir, job.run_id)
+def article_json(article: Article) -> bytes:
+    """The file of an article in the format json."""
+    return (article.model_dump_json(indent=1) + "\n").encode()
+
+
+def rendered(
+    store: JobStore, folder: RunFolder | None, job: Job, article: Article, format: str, theme: str
+) -> tuple[bytes, str]:
+    """The file's bytes and their media type. `folder`: of the run that made the piece. Errors as `templates.press`."""
     try:
-        return render(article, PictureShelf(folder, store.settings.libraries_dir / job.owner), format, theme)
+        shelf = PictureShelf(folder, store.settings.libraries_dir / job.owner)
+        return render(article, shelf, format, theme), format_of(format).media_type
     except InterleafError:
         raise
     except Exception as error:

@@ -12,8 +12,11 @@ from celery import signals
 
 from workers.queue.celery_app import (
     COMPOSE_TASK,
+    EDIT_TASK,
+    FILES_TASK,
     INGEST_TASK,
     LIBRARY,
+    MODEL_EDIT_TASK,
     RENDER,
     RENDER_TASK,
     REQUEST_TASK,
@@ -33,7 +36,20 @@ from workers.store.job_store import JobStore, job_store
 if TYPE_CHECKING:
     from workers.queue.library_work import LibraryWork
 
-__all__ = ["BEAT", "answer_request", "compose", "end_beats", "ingest", "keep_up", "render", "sweep_library", "tidy"]
+__all__ = [
+    "BEAT",
+    "answer_request",
+    "compose",
+    "edit",
+    "edit_by_model",
+    "end_beats",
+    "ingest",
+    "keep_up",
+    "render",
+    "render_document",
+    "sweep_library",
+    "tidy",
+]
 
 BEAT: Final = "beat"
 """What beat calls itself among the workers."""
@@ -74,7 +90,7 @@ def _library() -> LibraryWork:
     here, pid = _process(), os.getpid()
     with _making:
         if pid not in _library_work:
-            _library_work[pid] = LibraryWork(here.store, here.keeper)
+            _library_work[pid] = LibraryWork(here.store, here.keeper, here.dispatcher)
         return _library_work[pid]
 
 
@@ -102,6 +118,34 @@ def render(job_id: str, attempt: int, worker: str, format: str) -> None:
 def ingest(job_id: str) -> None:
     """Take uploads into a library."""
     _library().ingest(job_id)
+
+
+@app.task(name=EDIT_TASK)  # type: ignore[untyped-decorator]
+def edit(job_id: str) -> None:
+    """Carry out an edit by sentences of the sources, or bring a picture for one."""
+    _library().edit(job_id)
+
+
+@app.task(name=MODEL_EDIT_TASK)  # type: ignore[untyped-decorator]
+def edit_by_model(job_id: str) -> None:
+    """Carry out an edit by a model, where the models are."""
+    here = _process()
+    claim = here.store.leases.claim(job_id, here.store.worker, here.store.settings.lease_s)
+    if claim is not None:
+        from workers.queue.edit_run import EditRun
+
+        EditRun(here.store, here.keeper, here.dispatcher, claim).run()
+
+
+@app.task(name=FILES_TASK)  # type: ignore[untyped-decorator]
+def render_document(job_id: str) -> None:
+    """Make the files that an edited document lacks."""
+    here = _process()
+    claim = here.store.leases.claim(job_id, here.store.worker, here.store.settings.lease_s)
+    if claim is not None:
+        from workers.queue.files_run import FilesRun
+
+        FilesRun(here.store, here.keeper, here.dispatcher, claim).run()
 
 
 @app.task(name=SWEEP_TASK)  # type: ignore[untyped-decorator]

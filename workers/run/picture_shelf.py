@@ -14,8 +14,8 @@ __all__ = ["PictureShelf"]
 class PictureShelf:
     """Finds a picture's file among those handed over with a brief and those of the library."""
 
-    def __init__(self, folder: RunFolder, library_dir: Path) -> None:
-        self._roots = (folder.library_dir, library_dir)
+    def __init__(self, folder: RunFolder | None, library_dir: Path) -> None:
+        self._roots = (library_dir,) if folder is None else (folder.library_dir, library_dir)
 
     def path(self, picture_id: str) -> Path:
         """The file that holds its pixels. PictureMissing when it is nowhere."""

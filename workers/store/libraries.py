@@ -114,6 +114,11 @@ class Libraries:
         with self._database.reading() as session:
             return [Library.of_row(row) for row in session.scalars(wanted.order_by(order).limit(limit))]
 
+    def all_of(self, owner: str) -> Sequence[Library]:
+        """Every library of that key."""
+        with self._database.reading() as session:
+            return [Library.of_row(row) for row in session.scalars(select(LibraryRow).where(*_of(owner)))]
+
     def resolve(self, owner: str, named: Sequence[str]) -> Sequence[Library]:
         """The libraries that a brief names, each by its name or its id. InvalidBrief says which is not there."""
         found: list[Library] = []

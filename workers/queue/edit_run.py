@@ -1,0 +1,254 @@
+"""Edit run: one claimed edit of a document from its claim to its end: by a writer, or with a picture that is brought.
+
+The new version, the order for its files and the end of the job are one transaction: there is all of it, or nothing; and
+nothing, too, when the document is no longer at the version that was to be edited.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+
+from agents.context import Embedder
+from agents.editing.changed import Written, needs_picture, needs_writer
+from agents.editing.recounting import edited
+from agents.editing.rewriting import WriterEdit, written
+from interleaf.errors import (
+    ArtifactMissing,
+    CompositionFailed,
+    EditRefused,
+    InterleafError,
+    InvalidRequest,
+    LeaseLost,
+    OutputUnwritable,
+    RunCanceled,
+    ServiceAway,
+)
+from interleaf.schema import Picture
+from interleaf.schema.edit import InsertPicture, SwapPicture
+from workers.queue.dispatch import Dispatcher
+from workers.queue.lease_keeper import LeaseKeeper
+from workers.queue.watch import Watch
+from workers.run.edit_picture import named_picture, taken_picture
+from workers.run.given_files import bring_upload
+from workers.run.intake import Material, read_material
+from workers.run.picture_shelf import PictureShelf
+from workers.run.run_folder import RunFolder
+from workers.settings import Settings
+from workers.store.document_versions import EditedDocument, stale
+from workers.store.edit_order import EditOrder
+from workers.store.job import Claim
+from workers.store.job_store import JobStore
+from workers.store.tables import UploadRow
+from workers.wiring import edit_context, make_embedder
+
+__all__ = ["EditRun"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+RETRY_S: Final = 0.5
+WAIT_S: Final = 0.2
+
+
+class EditRun:
+    """Carries out the edit of a claimed job and stops as told. `embedder`: in place of one that would be loaded."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        keeper: LeaseKeeper,
+        dispatcher: Dispatcher,
+        claim: Claim,
+        *,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self._store, self._keeper, self._dispatcher, self._claim = store, keeper, dispatcher, claim
+        self._embedder = embedder
+        self._watch = Watch(claim, renew=keeper.renew)
+        # What was sent lies here until it is taken in.
+        self._aside = RunFolder.at(store.settings.runs_dir, claim.job.run_id).path
+
+    def run(self) -> None:
+        """From the claim to the end. Raises nothing of interleaf: what went wrong stands in the job, or the job is
+        another's now, or the store is away and the lease runs out."""
+        self._keeper.keep(self._watch)
+        try:
+            self._work()
+        except LeaseLost as error:
+            log.info("%s", error)
+        except ServiceAway as error:
+            log.warning("job %s is left to the reconciler: %s", self._claim.job_id, error)
+        finally:
+            self._keeper.let_go(self._watch)
+
+    def _work(self) -> None:
+        try:
+            order = EditOrder.model_validate(self._insist(lambda: self._store.results.brief(self._claim.job_id)))
+            self._note("stage.started", {"op": order.edit.op})
+            document = self._insist(
+                lambda: self._store.document_versions.newest(order.document_id, self._claim.job.owner)
+            )
+            if document.version != order.version:
+                raise stale(document.id, order.version, document.version)
+            self._end(order, document)
+        except (LeaseLost, ServiceAway):
+            raise
+        except RunCanceled:
+            self._stopped()
+        except InterleafError as error:
+            self._fail(error)
+        except (sqlite3.Error, OSError) as error:
+            self._fail(OutputUnwritable("run folder", f"cannot be used ({error}).", "Look after the disk."))
+        except Exception as error:
+            log.exception("job %s", self._claim.job_id)
+            wrong = f"stopped at an error of this program ({type(error).__name__})."
+            self._fail(CompositionFailed("edit", wrong, "Please report it."))
+        finally:
+            if self._watch.reason != "lost":
+                shutil.rmtree(self._aside, ignore_errors=True)
+
+    # The parts of the work
+
+    def _end(self, order: EditOrder, document: EditedDocument) -> None:
+        folder = None
+        if document.run_id is not None:
+            folder = RunFolder.at(self._store.settings.runs_dir, document.run_id)
+        material = read_material(folder) if folder is not None else None
+        brought: dict[str, Any] = {"sources": None if material is None else material.sources}
+        if needs_writer(order.edit):
+            brought["written"] = self._written(order, document, folder, material)
+        if needs_picture(order.edit):
+            brought["picture"] = self._picture(order, document, folder, material)
+        new = edited(document.article, order.edit, order.version, **brought)
+        self._go_on()
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+
+        def end() -> str | None:
+            store = self._store
+            with store.database.transaction():
+                version = store.document_versions.write(
+                    document.id,
+                    document.owner,
+                    order.version,
+                    new,
+                    edit=order.edit.model_dump(mode="json"),
+                    job_id=self._claim.job_id,
+                )
+                ordered = store.document_renders.order(document.id, document.owner)
+                told = {"version": version, "render_job_id": None if ordered is None else ordered.job.id}
+                result = {"document_id": document.id, "report": told}
+                store.leases.note(self._claim, "document.edited", {"document_id": document.id, "version": version})
+                store.leases.finish(self._claim, "succeeded", result=result, used=use)
+                return ordered.job.id if ordered is not None and ordered.is_new else None
+
+        render_job_id = self._insist(end)
+        if render_job_id is not None:
+            with suppress(ServiceAway):  # it is in the outbox
+                self._dispatcher.deliver(render_job_id)
+
+    def _written(
+        self, order: EditOrder, document: EditedDocument, folder: RunFolder | None, material: Material | None
+    ) -> Written:
+        settings: Settings = self._store.settings
+        embedder = self._embedder or make_embedder(settings)
+        shelf = PictureShelf(folder, settings.libraries_dir / document.owner)
+        context = edit_context(
+            order.writer,
+            embedder,
+            () if material is None else material.sources,
+            settings,
+            pixels=shelf.path,
+            canceled=self._watch.canceled,
+            spent=self._watch.spend,
+        )
+        self._go_on()
+        assert isinstance(order.edit, WriterEdit)
+        return written(document.article, order.edit, context, embedder, document.article.run.seed)
+
+    def _picture(
+        self, order: EditOrder, document: EditedDocument, folder: RunFolder | None, material: Material | None
+    ) -> Picture:
+        assert isinstance(order.edit, SwapPicture | InsertPicture)
+        if order.edit.upload_id is not None:
+            path, name = self._sent(order.edit.upload_id)
+            if folder is None:
+                raise EditRefused("upload_id", "this document keeps no pictures of its own.", "Use one of a library.")
+            return taken_picture(path, name, folder, self._wait)
+        assert order.edit.picture_id is not None
+        libraries = self._insist(lambda: self._store.libraries.all_of(document.owner))
+        return named_picture(
+            order.edit.picture_id,
+            document.article,
+            folder,
+            material,
+            self._store.settings.libraries_dir / document.owner,
+            {library.id for library in libraries},
+        )
+
+    def _sent(self, upload_id: str) -> tuple[Path, str]:
+        """The file of an upload, and what its sender calls it."""
+
+        def look() -> UploadRow | None:
+            with self._store.database.reading() as session:
+                wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner == self._claim.job.owner)
+                return session.scalars(wanted).one_or_none()
+
+        row = self._insist(look)
+        try:
+            if row is None:
+                raise ArtifactMissing(upload_id, "is no upload of yours.")
+            return self._insist(lambda: bring_upload(row, self._store.artifacts, self._aside)), row.name
+        except ArtifactMissing as error:
+            raise InvalidRequest(
+                "upload_id", f"{upload_id} is not there (any more).", "Send the file again."
+            ) from error
+
+    # What is told, and the end
+
+    def _wait(self) -> None:
+        self._go_on()
+        time.sleep(WAIT_S)
+
+    def _go_on(self) -> None:
+        if self._watch.canceled():
+            raise RunCanceled(self._claim.job_id, f"was stopped ({self._watch.reason}).")
+
+    def _note(self, name: str, data: dict[str, Any]) -> None:
+        if self._insist(lambda: self._store.leases.note(self._claim, name, data, stage="edit")) == "cancel":
+            self._watch.stop("canceled")
+
+    def _stopped(self) -> None:
+        leases, claim, reason = self._store.leases, self._claim, self._watch.reason
+        if reason == "lost":
+            raise LeaseLost(claim.job_id, "another worker has it.", "")
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+        if reason == "released":
+            self._insist(lambda: leases.release(claim, use))
+        else:
+            self._insist(lambda: leases.finish(claim, "canceled", used=use))
+
+    def _fail(self, error: InterleafError) -> None:
+        self._keeper.let_go(self._watch)
+        use = self._watch.take_use()
+        self._insist(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Do it, however long the store is away; not when this worker ends."""
+        while True:
+            try:
+                return write()
+            except ServiceAway:
+                if self._watch.reason in ("lost", "released"):
+                    raise
+                time.sleep(RETRY_S)
