@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     if said.parent is not None:
         tie(said.parent)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # which version a database has is asked all the time
     try:
         _serve(said.host, said.port, said.fd)
     except InterleafError as error:

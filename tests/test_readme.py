@@ -44,8 +44,9 @@ def test_every_make_command_exists(target: str) -> None:
 
 def test_every_option_of_the_examples_exists() -> None:
     for line in README.replace("\\\n", " ").splitlines():
-        if "interleaf compose" in line or "interleaf library" in line:
-            command = "compose" if "interleaf compose" in line else "library"
+        named = re.search(r"interleaf (compose|library|serve|health)\b", line)
+        if named is not None:
+            command = {"health": "serve"}.get(named[1], named[1])
             source = (ROOT / "sdk" / "interleaf" / "cli" / f"{command}.py").read_text(encoding="utf-8")
             for option in re.findall(r"--[a-z-]+", line):
                 assert f'"{option}"' in source or option.removeprefix("--").replace("-", "_") + ":" in source, option

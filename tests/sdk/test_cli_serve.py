@@ -56,6 +56,29 @@ def test_a_first_start_tells_the_key_and_the_address_and_a_job_becomes_an_articl
     assert "tide" in piece.article.model_dump_json()
 
 
+def test_the_program_of_the_readme_runs(service: Served, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## As a service")[2].partition("\n## ")[0]
+    found = re.search(r"```python\n(.*?)```", section, re.S)
+    assert found is not None
+    program = found[1].replace("http://127.0.0.1:8000", service.url).replace("ilk_…", service.key)
+    assert service.url in program
+    assert service.key in program
+    for name, given in (("notes", "notes"), ("photos", "pictures")):
+        (tmp_path / name).symlink_to(ROOT / "examples" / "tides" / given)
+    told = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint(len(piece.article.figures))"],
+        cwd=tmp_path,
+        env=environment(tmp_path / "data"),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert told.returncode == 0, told.stderr
+    assert int(told.stdout) > 0
+    for command in re.findall(r"interleaf (serve [a-z]+|health)", section):
+        assert run(tmp_path / "data", *command.split(), "--help").returncode == 0
+
+
 def test_it_listens_on_this_machine_only(service: Served) -> None:
     port = int(service.url.rpartition(":")[2])
     listening = [
