@@ -42,6 +42,9 @@ __all__ = ["ChaosService"]
 ROOT = Path(__file__).resolve().parents[2]
 REDIS = "redis"
 _POLL_S = 0.05
+# What a part says when it has begun to do its work.
+_READY = {"api": "ready: http", "beat": "beat: Starting"}
+_WORKER_READY = " ready."
 # Below the ports that systems give to whoever asks for any.
 _PORTS = range(20_000, 30_000)
 
@@ -56,6 +59,8 @@ class _Part:
     """Whether it is started (again) when it does not run."""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    log_from: int = 0
+    """Where the words of the present process begin in the log, in bytes."""
 
 
 class ChaosService:
@@ -203,6 +208,14 @@ class ChaosService:
         process = self._parts[name].process
         return process.pid if process is not None and process.poll() is None else None
 
+    def is_up(self, name: str) -> bool:
+        """Whether its present process has begun to do its work."""
+        if self.pid(name) is None or name == REDIS:
+            return self.pid(name) is not None
+        with (self.home / f"{name}.log").open("rb") as log:
+            log.seek(self._parts[name].log_from)
+            return _READY.get(name, _WORKER_READY).encode() in log.read()
+
     def composer_of(self, pid: int) -> str:
         """The compose worker with that process id."""
         return next(name for name in self._parts if self.pid(name) == pid)
@@ -305,6 +318,7 @@ class ChaosService:
             **{f"INTERLEAF_{name.upper()}": str(value) for name, value in chosen.items() if value != ""},
         }
         with (self.home / f"{part.name}.log").open("ab") as log:
+            part.log_from = log.tell()
             part.process = subprocess.Popen(
                 part.command,
                 cwd=ROOT,

@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TASK = "stock.work"
 # Its workers look for abandoned messages when they have run for so long, and then every tenth time.
 FIRST_LOOK_S = 10.0
+# A process that works in itself, as our compose worker does: killing it kills the work. It says when it is ready.
+WORKER = ("worker", "--pool", "solo", "--loglevel", "INFO")
 
 
 def _app(url: str, visibility_s: float) -> Celery:
@@ -125,7 +127,6 @@ class StockCelery:
 
 
 if __name__ == "__main__":
-    # A process that works in itself, as our compose worker does, so that killing it kills the work.
     _app(sys.argv[1], float(sys.argv[2])).worker_main(
         ["worker", "--pool", "solo", "--hostname", f"stock-{os.getpid()}"]
     )
