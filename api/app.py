@@ -87,9 +87,9 @@ def create_app(
     has called `prepare`.
 
     `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler.
-    `send_new(jobs)` sends those of new jobs that count as sent from their beginning; None: they are delivered, too. `queue_answers()`
-    asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits`: instead of those of the
-    settings.
+    `send_new(jobs)` sends those of new jobs that count as sent from their beginning; None: they are delivered, too.
+    `queue_answers()` asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits`: instead
+    of those of the settings.
     """
     kept = limits or Limits.of(settings)
     nudges = Nudges(deliver, send_new)

@@ -57,10 +57,10 @@ class Nudges:
 
     def tell(self, what: str | Job) -> None:
         """There may be a message to send for what has that id, or for that new job. Never waits, never fails."""
-        if self._deliver is None and self._send_new is None:
-            return
         if isinstance(what, Job) and what.dispatched_at is None:
             what = what.id
+        if isinstance(what, str) and self._deliver is None:
+            return
         try:
             self._to.send_nowait(what)
         except (anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):

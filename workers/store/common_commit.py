@@ -1,4 +1,4 @@
-"""Common commit: what several threads write at the same time, in one transaction: a disk is waited for once, not in turn.
+"""Common commit: what several threads write at the same time, in one transaction: the disk is waited for once.
 
 For SQLite, which has one writer and waits for the disk at each commit.
 """

@@ -30,6 +30,7 @@ from workers.settings import Settings
 from workers.store.artifacts import StoredFile
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
+from workers.store.jobs import Jobs
 from workers.store.tables import UploadRow, WorkerBeatRow
 
 FILE = StoredFile("jobs/job_1/file", 3, "0" * 64)
@@ -129,6 +130,25 @@ def test_a_broker_that_is_away_is_said_soon_and_the_job_is_kept_for_later(here: 
     client = client_of(server)
     assert dispatcher_of(here, server.url).send_waiting() == 1
     assert client.llen("compose") == 1
+
+
+def test_jobs_whose_caller_sends_are_sent_once_and_put_back_where_they_cannot(
+    here: JobStore, server: RedisServer
+) -> None:
+    owner = new_key(here.database, here.clock)
+    made = Jobs(here.database, clock=here.clock, caller_sends=lambda: True)
+    jobs = [made.create(owner, "article", {"instruction": "Explain."}) for _ in range(5)]
+    client, dispatcher = client_of(server), dispatcher_of(here, server.url)
+    assert here.outbox.take() == []
+    dispatcher.send_new(jobs)
+    assert client.llen("compose") == 5
+    assert dispatcher.send_waiting() == 0
+    late = [made.create(owner, "article", {"instruction": "Explain."}) for _ in range(3)]
+    with pytest.raises(ServiceAway, match="queue"):
+        dispatcher_of(here, "redis+socket:///nowhere/redis.sock").send_new(late)
+    assert {here.jobs.get(job.id, owner).dispatched_at for job in late} == {None}
+    assert dispatcher.send_waiting() == 3
+    assert client.llen("compose") == 8
 
 
 def test_of_formats_that_end_together_one_ends_the_job(here: JobStore) -> None:
