@@ -24,6 +24,7 @@
     │   ├── EditRefused                an edit does not fit the block that it names: field, reason, remedy
     │   ├── VersionStale               the document has changed since it was read: its newest version is another
     │   ├── VersionUnsaid              a change that does not say which version it changes
+    │   ├── SignatureRefused           a webhook's message is not signed by the service, or too old
     │   ├── RequestStale               an answer to a question that the job no longer asks
     │   ├── BodyInvalid                what was sent is not JSON, or not of the form that was announced
     │   ├── MediaUnsupported           a file, or a body, of a kind that is not taken
@@ -126,6 +127,7 @@ __all__ = [
     "ServiceAway",
     "ServiceError",
     "SettingInvalid",
+    "SignatureRefused",
     "SourceUnreadable",
     "TargetAway",
     "TargetRefused",
@@ -336,6 +338,13 @@ class VersionUnsaid(RequestRefused):
 
     code = "version_unsaid"
     http_status = 428
+
+
+class SignatureRefused(RequestRefused):
+    """(header or `message`, problem, remedy): what says it is a webhook's is not the service's, or too old."""
+
+    code = "signature_refused"
+    http_status = 400
 
 
 class RequestStale(RequestRefused):
