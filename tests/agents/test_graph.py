@@ -20,6 +20,7 @@ from langgraph.types import Command
 from agents.approve import check_answer
 from agents.context import Context, Finding
 from agents.graph import MAX_CONCURRENCY, article_graph, checkpoint_serializer
+from agents.review import MAX_REVIEW_ROUNDS
 from interleaf.errors import InvalidBrief, NothingToSay, RunCanceled, WriterMisspoke
 from interleaf.schema import Brief, Figure, Outline
 from tests.agents import run_graph
@@ -182,6 +183,23 @@ def test_what_a_review_drops_is_gone_and_what_it_notes_is_told(tmp_path: Path) -
     article = _run(tmp_path, _brief(), strict).get_state(CONFIG).values["article"]
     assert article.blocks[1].text.startswith("More about bees")
     assert "rather long" in [w.message for w in article.report.warnings]
+
+
+def test_sections_are_sent_back_a_counted_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafted: list[int] = []
+
+    class Counting(ParrotWriter):
+        def draft(self, task):
+            drafted.append(task.section_index)
+            return super().draft(task)
+
+    # A review that is never content with a length.
+    monkeypatch.setattr("agents.review.fit_lengths", lambda outline, words, wanted: (outline, tuple(words)))
+    context = run_graph.context(tmp_path)
+    counting = Context(writer=Counting(), finder=context.finder, sources=context.sources)
+    article = _run(tmp_path, _brief(length_words=4000), counting).get_state(CONFIG).values["article"]
+    assert article.blocks
+    assert {drafted.count(index) for index in range(len(run_graph.SUBJECTS))} == {1 + MAX_REVIEW_ROUNDS}
 
 
 def _lines(log: Path) -> int:

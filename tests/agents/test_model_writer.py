@@ -333,3 +333,25 @@ def test_markup_of_a_model_is_text(pixels: Callable[[str], Path]) -> None:
     html = "".join(str(inline_html(block.text, block.markup)) for block in blocks if block.type != "code")
     assert "<script" not in html and "<iframe" not in html and "<img" not in html and "file:" not in html
     assert "<strong>this</strong>" in html
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_stranger_speaks_in_the_system_prompt(family: Family, pixels: Callable[[str], Path]) -> None:
+    """Notes, their names, captions and file names are material of a question; what is told first is ours alone, and
+    differs from job to job in the marks only."""
+    told: list[set[str]] = []
+    for evil in ("", EVIL):
+        engine = FakeEngine(context_length=60_000)
+        writer = writer_on(engine, pixels, family)
+        outline = Outline.model_validate({"title": "B", "sections": [{"heading": "One"}]})
+        engine._script = lambda request: "First.\n\nSecond."
+        blocks = writer.draft(DraftTask(BRIEF, (source(f"bees{evil}", BEES + evil),), "en", outline, 0))
+        said = {"caption": evil, "name": f"x{evil}"} if evil else {}
+        candidates = tuple(replace(c, picture=c.picture.model_copy(update=said)) for c in CANDIDATES)
+        engine._script = lambda request: None
+        places = writer.spot(SpotTask("B", "en", blocks, 1))
+        writer.choose(ChooseTask("B", "en", blocks, places, candidates, 1, 0))
+        assert len(engine.asked) >= 3
+        told.append({re.sub(r"\b[0-9a-f]{16}\b", "MARK", request.system) for request in engine.asked})
+    assert told[0] == told[1]
+    assert not any(word in said for said in told[1] for word in ("etc/passwd", "Ignore the above", "bees"))
