@@ -28,6 +28,8 @@ from api.request_id import RequestIds
 from api.room import Room
 from api.routes import (
     artifacts,
+    document_edits,
+    document_pictures,
     documents,
     estimates,
     health,
@@ -50,9 +52,12 @@ from workers.store.api_keys import ApiKeys
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
+from workers.store.document_renders import DocumentRenders
+from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
 from workers.store.job import Job
 from workers.store.jobs import Jobs
+from workers.store.leases import Leases
 from workers.store.libraries import Libraries
 from workers.store.library_requests import LibraryRequests
 from workers.store.past_jobs import PastJobs
@@ -110,6 +115,8 @@ def create_app(
             clock=clock,
         ),
         pieces=Pieces(database),
+        versions=DocumentVersions(database, clock=clock),
+        renders=DocumentRenders(database, all_jobs, Leases(database, clock=clock), clock=clock),
         past_jobs=PastJobs(database),
         answered=Answered(database, clock=clock),
         libraries=Libraries(database, clock=clock),
@@ -162,6 +169,8 @@ def create_app(
         job_input,
         job_events,
         documents,
+        document_edits,
+        document_pictures,
         artifacts,
         uploads,
         libraries,

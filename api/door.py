@@ -25,11 +25,14 @@ from workers.store.api_keys import ApiKey, ApiKeys, KeyScope
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock
 from workers.store.database import Database
+from workers.store.document_renders import DocumentRenders
+from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
 from workers.store.libraries import Libraries
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
+from workers.store.schedules import Schedules
 from workers.store.uploads import Uploads
 from workers.store.worker_beats import WorkerBeats
 
@@ -48,9 +51,12 @@ class Door:
     known_keys: KnownKeys
     uploads: Uploads
     pieces: Pieces
+    versions: DocumentVersions
+    renders: DocumentRenders
     past_jobs: PastJobs
     answered: Answered
     libraries: Libraries
+    schedules: Schedules
     asking: Asking
     store: ArtifactStore
     nudges: Nudges

@@ -25,6 +25,7 @@ class ArtifactView(BaseModel):
     sha256: str = Field(description="In hexadecimal")
     url: str = Field(description="Where it is, as a path of this service")
     document_id: str | None = None
+    version: int | None = Field(None, description="Of the document: the first that has this file")
     created_at: datetime
 
     @classmethod
@@ -37,6 +38,7 @@ class ArtifactView(BaseModel):
             sha256=artifact.sha256,
             url=f"/v1/artifacts/{artifact.id}",
             document_id=artifact.document_id,
+            version=artifact.version,
             created_at=artifact.created_at,
         )
 

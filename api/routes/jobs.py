@@ -19,11 +19,12 @@ from api.reply import answer_of, reply, response_of
 from api.routes.job_order import EXAMPLES, Labels, metadata_of, upload_ids, validated, validated_ingest
 from api.routes.job_view import JobView, job_view
 from api.strict_json import StrictRoute
-from interleaf.errors import ObjectUnknown, ScopeMissing
+from interleaf.errors import JobFinal, ObjectUnknown, ScopeMissing
 from interleaf.schema import Brief
 from workers.store.answered import Answer
 from workers.store.answered import Request as Named
 from workers.store.api_keys import ApiKey
+from workers.store.edit_order import EDIT, RENDER
 from workers.store.ids import first_id
 from workers.store.ingest_order import INGEST
 from workers.store.job import Job
@@ -31,7 +32,7 @@ from workers.store.job_query import JobQuery
 from workers.store.job_transitions import JobState
 from workers.store.jobs import Deletion
 
-__all__ = ["CREATED", "Prefer", "created", "router"]
+__all__ = ["CREATED", "RETRY_AFTER_S", "Prefer", "created", "ended", "router", "wait_s_of"]
 
 RETRY_AFTER_S: Final = 1
 CREATED: Final[dict[int | str, dict[str, Any]]] = {
@@ -160,6 +161,8 @@ async def get_brief(job_id: str, door: TheDoor, key: Reader) -> Response:
     asked = await door.threads.run(door.jobs.brief, job_id, key.id)
     if asked.get("kind") == INGEST:
         raise ObjectUnknown(f"brief of {job_id}", "is none: the job is an ingest.", "Its result says what it took in.")
+    if asked.get("kind") in (EDIT, RENDER):
+        raise ObjectUnknown(f"brief of {job_id}", "is none: the job is about a document.", "See its versions.")
     return reply(validated(asked))
 
 
@@ -238,6 +241,8 @@ async def rerun_job(
             door.libraries.get(order.library_id, key.id)
             door.uploads.require(order.upload_ids, key.id)
             return door.jobs.rerun(job_id, key.id, order.model_dump(mode="json"))
+        if asked.get("kind") in (EDIT, RENDER):
+            raise JobFinal(job_id, "is about a version that is there or is over.", "Edit the document as it is now.")
         brief = validated(asked | (overrides or {}))
         door.uploads.require(upload_ids(brief), key.id)
         door.libraries.resolve(key.id, brief.libraries)
@@ -275,11 +280,11 @@ async def created(
     job_id = given.headers["Location"].rpartition("/")[2]
     # An answer that is repeated may be one whose process died before it told the queue.
     door.nudges.tell(job_id if replayed else made[0])
-    wait_s = _wait_s(prefer, door.limits.max_wait_s)
+    wait_s = wait_s_of(prefer, door.limits.max_wait_s)
     if wait_s is None or not door.streams.has_room(key.id):
         return response_of(given, replayed=replayed)
     with door.streams.opened(key.id):
-        job = await _ended(door, key, job_id, wait_s)
+        job = await ended(door, key, job_id, wait_s)
     headers = dict(given.headers) | {"Preference-Applied": f"wait={wait_s}"}
     if replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -288,7 +293,7 @@ async def created(
     return reply(await door.threads.run(_view, door, key, job_id), 201 if job.final else 202, headers)
 
 
-async def _ended(door: Door, key: ApiKey, job_id: str, wait_s: int) -> Job:
+async def ended(door: Door, key: ApiKey, job_id: str, wait_s: int) -> Job:
     """The job when it has ended, or as it is after that time."""
     until, pause = anyio.current_time() + wait_s, door.limits.poll_min_s
     while True:
@@ -300,7 +305,7 @@ async def _ended(door: Door, key: ApiKey, job_id: str, wait_s: int) -> Job:
         pause = min(pause * 1.5, door.limits.poll_max_s)
 
 
-def _wait_s(prefer: str | None, most: int) -> int | None:
+def wait_s_of(prefer: str | None, most: int) -> int | None:
     """Seconds of `Prefer: wait=N`, at most `most`. A preference that is none is passed over (RFC 7240)."""
     for one in (prefer or "").split(","):
         name, _, value = one.partition(";")[0].partition("=")

@@ -21,7 +21,7 @@ from interleaf.schema import LicencePolicy, Picture, PictureFilter
 from retrieval.reading import PictureReader
 from workers.store.api_keys import ApiKey
 
-__all__ = ["router"]
+__all__ = ["pieces_of", "router"]
 
 T = TypeVar("T")
 PIECE_BYTES: Final = 2**18
@@ -95,7 +95,7 @@ async def get_picture_file(
         picture = _picture(reader, library_id, picture_id)
         assert reader is not None
         path, sha256, size = reader.file(picture)
-        return SentFile(picture.id, picture.media_type, size, sha256, partial(_pieces, path, picture.id))
+        return SentFile(picture.id, picture.media_type, size, sha256, partial(pieces_of, path, picture.id))
 
     file = await door.threads.run(_read, door, key, library_id, read)
     return await file_answer(request, door.threads, file, asked)
@@ -130,7 +130,7 @@ def _picture(reader: PictureReader | None, library_id: str, picture_id: str) -> 
     return reader.picture(library_id, picture_id)
 
 
-def _pieces(path: Path, picture_id: str, start: int, length: int) -> Iterator[bytes]:
+def pieces_of(path: Path, picture_id: str, start: int, length: int) -> Iterator[bytes]:
     """The bytes of a file in pieces. PictureMissing, at once, when it has gone meanwhile."""
     try:
         file = path.open("rb")

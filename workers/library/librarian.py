@@ -110,7 +110,9 @@ class Librarian:
             if asked.get("upload") is not None:
                 hits = shelf.search_like(*self._picture(request.owner, asked["upload"]), k, where)
             else:
-                hits = shelf.search([PictureQuery(text=asked["text"])], k, where)[0]
+                # Words, or what stands around a place of a piece.
+                query = PictureQuery.model_validate(asked.get("query") or {"text": asked["text"]})
+                hits = shelf.search([query], k, where)[0]
         return {"hits": [_told(hit) for hit in hits]}
 
     def _picture(self, owner: str, upload_id: str) -> tuple[bytes, str]:

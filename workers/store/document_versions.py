@@ -24,7 +24,16 @@ from workers.store.database import Database
 from workers.store.ids import is_id
 from workers.store.tables import DocumentFileRow, DocumentRow, DocumentVersionRow
 
-__all__ = ["MAX_VERSIONS", "DocumentVersions", "EditedDocument", "How", "VersionLine", "document_row", "stale"]
+__all__ = [
+    "MAX_VERSIONS",
+    "DocumentVersions",
+    "EditedDocument",
+    "How",
+    "VersionLine",
+    "article_of",
+    "document_row",
+    "stale",
+]
 
 How = Literal["made", "edit", "restore", "undo", "redo"]
 
@@ -60,16 +69,11 @@ class EditedDocument:
     @classmethod
     def of_row(cls, row: DocumentRow) -> EditedDocument:
         """EditRefused when the article is none that this version of interleaf can edit."""
-        try:
-            article = Article.model_validate(row.article)
-        except ValidationError as error:
-            wrong = "is written in a way that this version does not know."
-            raise EditRefused("document", wrong, "Compose it anew, or upgrade interleaf.") from error
         return cls(
             id=row.id,
             owner=row.owner,
             version=row.version,
-            article=article,
+            article=article_of(row.article),
             job_id=row.job_id,
             run_id=row.run_id,
             formats=tuple(row.formats if row.formats is not None else DEFAULT_FORMATS),
@@ -187,7 +191,7 @@ class DocumentVersions:
             _move_on(session, document_id, owner, expected)
             if article is None:
                 same_as = repeats(session)
-                written = _article_of(session, document_id, same_as)
+                written = _content_of(session, document_id, same_as)
             else:
                 written = article.model_dump(mode="json")
             session.execute(
@@ -210,6 +214,16 @@ class DocumentVersions:
             if same_as is not None:
                 _share_files(session, document_id, same_as, version)
         return version
+
+
+def article_of(content: Mapping[str, Any] | None) -> Article:
+    """The article as a document keeps it. EditRefused when this version of interleaf does not know how it is
+    written."""
+    try:
+        return Article.model_validate(content)
+    except ValidationError as error:
+        wrong = "is written in a way that this version does not know."
+        raise EditRefused("document", wrong, "Compose it anew, or upgrade interleaf.") from error
 
 
 def document_row(session: Session, document_id: str, owner: str, *, lock: bool = False) -> DocumentRow:
@@ -254,7 +268,7 @@ def _steps(session: Session, document_id: str) -> list[Step]:
     return [Step(row.version, row.how) for row in session.execute(wanted.order_by(DocumentVersionRow.version))]
 
 
-def _article_of(session: Session, document_id: str, version: int | None) -> Mapping[str, Any]:
+def _content_of(session: Session, document_id: str, version: int | None) -> Mapping[str, Any]:
     wanted = select(DocumentVersionRow.article).where(
         DocumentVersionRow.document_id == document_id, DocumentVersionRow.version == version
     )
