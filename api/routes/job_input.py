@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.door import Reader, TheDoor, Writer
 from api.openapi import problems
 from api.reply import reply
+from api.routes.answer_schema import answer_schema
 from api.routes.job_view import JobView, job_view
 from api.strict_json import StrictRoute
 from interleaf.errors import InvalidBrief, InvalidRequest, ObjectUnknown
@@ -30,6 +31,7 @@ class Question(BaseModel):
     asks: str | None = Field(description="outline or pictures")
     question: dict[str, Any] = Field(description="The outline, or the places with their pictures and alternatives")
     actions: list[Literal["approve", "edit", "cancel"]]
+    answer_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the body that answers it")
     deadline: datetime | None
     on_timeout: Literal["approve", "cancel"] | None = Field(description="What happens when nobody answers by then")
 
@@ -78,6 +80,7 @@ async def get_input(job_id: str, door: TheDoor, key: Reader) -> Response:
             asks=said if isinstance(said, str) else None,
             question=question,
             actions=["approve", "edit", "cancel"],
+            answer_schema=answer_schema(question, job.request_id),
             deadline=job.input_deadline,
             on_timeout=job.on_timeout,
         )

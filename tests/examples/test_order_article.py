@@ -1,8 +1,7 @@
-"""The example of the service, over real processes: API on a socket, Redis, a compose and a render worker."""
+"""The example that approves an outline, over real processes: API on a socket, Redis, a compose and a render worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,9 @@ from examples.service.order_article import main
 from interleaf import Client
 from interleaf.errors import InvalidBrief, SourceUnreadable
 from tests.api.service import Service
-from tests.workers.job_service import JobService
 
 TIDES = Path(__file__).parents[2] / "examples" / "tides" / "brief.yaml"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
-
-
-@pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """Its address and key are in the environment, as the example wants them."""
-    workers = JobService(tmp_path / "home", lease_s=10.0)
-    door: Service | None = None
-    try:
-        workers.start("compose", "render", "beat")
-        door = Service(tmp_path / "home", {})
-        door.deliver = workers.dispatcher.deliver  # type: ignore[method-assign]
-        with door.served() as url:
-            monkeypatch.setenv("INTERLEAF_SERVER", url)
-            monkeypatch.setenv("INTERLEAF_API_KEY", door.alice)
-            yield door
-    finally:
-        if door is not None:
-            door.close()
-        workers.stop()
 
 
 def test_an_outline_is_approved_and_the_page_comes(

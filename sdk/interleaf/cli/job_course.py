@@ -114,7 +114,8 @@ def fetch_files(client: Client, job: Job, out: Path, show: Callable[[Event], Non
     from interleaf.schema import Event
 
     found = job.result.artifacts if job.result is not None else ()
-    ordered = sorted(found, key=lambda artifact: artifact.format != "json")
+    # They came in whatever order they were ready.
+    ordered = sorted(found, key=lambda artifact: (artifact.format != "json", artifact.format))
     files: list[Path] = []
     for number, artifact in enumerate(ordered):
         files.append(client.artifacts.download(artifact, out / _file_name(artifact)))

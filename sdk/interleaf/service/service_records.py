@@ -208,6 +208,8 @@ class Question(Record):
     asks: str | None = None
     question: dict[str, Any]
     actions: tuple[str, ...]
+    answer_schema: dict[str, Any] = Field(default_factory=dict)
+    """JSON Schema of the answer that is sent, for forms."""
     deadline: datetime | None = None
     on_timeout: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.api.service import Service, problem
 
@@ -78,3 +79,43 @@ def test_a_picture_is_swapped_for_one_that_was_offered(service: Service) -> None
     job_id, request_id = asked(service, PICTURES)
     body = {"request_id": request_id, "action": "edit", "pictures": {"1": "c"}}
     assert service.client().post(f"/v1/jobs/{job_id}/input", json=body).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "fits"),
+    [
+        (OUTLINE, {"action": "approve"}, True),
+        (OUTLINE, {"action": "cancel"}, True),
+        (OUTLINE, {"action": "edit", "outline": OUTLINE["outline"]}, True),
+        (OUTLINE, {"action": "edit", "outline": {"sections": []}}, False),
+        (OUTLINE, {"action": "edit", "outline": {"title": "x"}}, False),
+        (OUTLINE, {"action": "edit", "outline": {"sections": [{"heading": "a", "colour": 1}]}}, False),
+        (OUTLINE, {"action": "edit", "pictures": {"1": "a"}}, False),
+        (OUTLINE, {"action": "edit"}, False),
+        (OUTLINE, {"action": "reject"}, False),
+        (PICTURES, {"action": "approve"}, True),
+        (PICTURES, {"action": "edit", "pictures": {"1": "b"}}, True),
+        (PICTURES, {"action": "edit", "pictures": {"1": None}}, True),
+        (PICTURES, {"action": "edit", "pictures": {"1": "z"}}, False),
+        (PICTURES, {"action": "edit", "pictures": {"2": "a"}}, False),
+        (PICTURES, {"action": "edit", "outline": OUTLINE["outline"]}, False),
+    ],
+)
+def test_the_schema_of_the_answer_takes_what_the_service_takes(
+    service: Service, question: dict[str, Any], answer: dict[str, Any], fits: bool
+) -> None:
+    job_id, request_id = asked(service, question)
+    path = f"/v1/jobs/{job_id}/input"
+    schema = service.client().get(path).json()["answer_schema"]
+    Draft202012Validator.check_schema(schema)
+    body = {"request_id": request_id, **answer}
+    assert Draft202012Validator(schema).is_valid(body) is fits
+    assert not Draft202012Validator(schema).is_valid(body | {"request_id": "req_of_another"})
+    assert service.client().post(path, json=body).status_code == (202 if fits else 422)
+
+
+def test_a_question_of_a_newer_worker_can_be_answered_plainly(service: Service) -> None:
+    job_id, request_id = asked(service, {"asks": "music"})
+    schema = service.client().get(f"/v1/jobs/{job_id}/input").json()["answer_schema"]
+    assert Draft202012Validator(schema).is_valid({"request_id": request_id, "action": "approve"})
+    assert not Draft202012Validator(schema).is_valid({"request_id": request_id, "action": "edit"})
