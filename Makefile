@@ -37,6 +37,7 @@ check: install ## Lint, types, import rules, stale documents
 	$(BIN)/mypy
 	PYTHONPATH=sdk:. $(BIN)/lint-imports
 	$(BIN)/python scripts/check_readme.py
+	$(BIN)/python scripts/check_security.py
 
 eval: install ## Measure quality on real articles (SHARED/eval/dev) beside the baselines
 	$(BIN)/interleaf eval report $(SHARED)/eval/dev
