@@ -40,6 +40,7 @@ from api.routes import (
     library_pictures,
     metrics,
     problem_pages,
+    schedules,
     service_keys,
     uploads,
 )
@@ -62,6 +63,8 @@ from workers.store.libraries import Libraries
 from workers.store.library_requests import LibraryRequests
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
+from workers.store.schedule_ticks import ScheduleTicks
+from workers.store.schedules import Schedules
 from workers.store.uploads import Uploads
 from workers.store.worker_beats import WorkerBeats
 
@@ -100,6 +103,13 @@ def create_app(
     nudges = Nudges(deliver, send_new)
     all_jobs = Jobs(database, clock=clock, caller_sends=nudges.takes_new)
     keys, threads, counted = ApiKeys(database, clock=clock), Threads(kept.threads), Metrics()
+    ticks = ScheduleTicks(
+        database,
+        Jobs(database, clock=clock),  # what these order is sent by upkeep
+        max_active=kept.max_active_jobs,
+        max_queued=kept.max_queued_jobs,
+        clock=clock,
+    )
     door = Door(
         limits=kept,
         database=database,
@@ -120,6 +130,9 @@ def create_app(
         past_jobs=PastJobs(database),
         answered=Answered(database, clock=clock),
         libraries=Libraries(database, clock=clock),
+        schedules=Schedules(
+            database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock
+        ),
         asking=Asking(LibraryRequests(database, clock=clock), threads, deliver, kept.library_wait_s),
         store=store,
         nudges=nudges,
@@ -175,6 +188,7 @@ def create_app(
         uploads,
         libraries,
         library_pictures,
+        schedules,
         service_keys,
         health,
         metrics,

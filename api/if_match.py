@@ -1,47 +1,51 @@
-"""If match: which version of a thing a request is to change: its ETag when it was read, said again as If-Match."""
+"""If match: which version of a thing a request is to change: its ETag begins with it, and comes back as If-Match."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Header
 
-from interleaf.errors import VersionStale, VersionUnsaid, shown
+from interleaf.errors import VersionUnsaid
 
-__all__ = ["VERSION", "IfMatch", "said_version", "version_tag"]
+__all__ = ["IfMatch", "expected_of", "version_tag", "versions_named"]
 
-VERSION: Final[dict[str, Any]] = {
-    "ETag": {"schema": {"type": "string"}, "description": "Its version: give it as If-Match to change it"}
-}
-"""Headers of an answer, for the description."""
+MAX_HEADER_CHARS: Final = 2_000
 
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        max_length=200,
-        description="The ETag that it had when you read it, or `*` for whatever it is now. 428 without; 412 when "
-        "somebody has changed it since.",
+        max_length=MAX_HEADER_CHARS,
+        description='The ETag that it had when you read it, or its version alone: `"3"`. 428 when it is left out; 412 '
+        "when somebody has changed it since.",
     ),
 ]
 
-_TAG: Final = re.compile(r'"v([1-9][0-9]{0,17})"')
+# Weak ones too, as a proxy may make them: what follows the version is passed over all the same.
+_TAG: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})(?:-[^"]*)?"')
 
 
-def version_tag(version: int) -> str:
-    """The ETag of that version."""
-    return f'"v{version}"'
+def version_tag(version: int, body: bytes) -> str:
+    """The ETag of an answer that shows that version: it changes with all that the answer says."""
+    return f'"{version}-{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def said_version(thing: str, header: str | None) -> int | None:
-    """The version that an If-Match names; None for any. VersionUnsaid without one; VersionStale for what is none."""
+def versions_named(header: str | None) -> frozenset[int]:
+    """The versions that an If-Match names, one or several; none when what it says is no version of ours. VersionUnsaid
+    when it is left out, or would take any."""
     said = (header or "").strip()
-    if not said:
-        raise VersionUnsaid("If-Match", "is not there.", f"Read {thing}, and send its ETag as If-Match.")
-    if said == "*":
-        return None
-    found = _TAG.fullmatch(said)
-    if found is None:
-        raise VersionStale(thing, f"has no version {shown(said)}.", "Read it, and send its ETag as it came.")
-    return int(found[1])
+    if said in ("", "*"):
+        raise VersionUnsaid(
+            "If-Match", "does not say which version you have read.", "Read it, and send its ETag as If-Match."
+        )
+    found = (_TAG.fullmatch(one.strip()) for one in said.split(","))
+    return frozenset(int(one[1]) for one in found if one is not None)
+
+
+def expected_of(versions: frozenset[int], newest: int) -> int:
+    """The version that is to be there: the newest if it is among them, else one that it is not (0 where none was
+    named)."""
+    return newest if newest in versions else max(versions, default=0)

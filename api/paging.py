@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from api.reply import reply
 from interleaf.errors import InvalidRequest, shown
 from workers.store.ids import IdKind, require_id
+from workers.store.schedule import moment_of_run
 
 __all__ = ["LINKS", "Page", "Position", "link_of", "listed", "page_of", "positions"]
 
@@ -57,7 +58,7 @@ class Position:
     """What else the request's query says, in its order."""
 
 
-def positions(kind: IdKind | Literal["picture", "version"]) -> Any:
+def positions(kind: IdKind | Literal["picture", "version", "run"]) -> Any:
     """A dependency that reads `limit`, `after` and `before` of a list of such ids. InvalidRequest names the field."""
 
     async def position(
@@ -76,8 +77,10 @@ def positions(kind: IdKind | Literal["picture", "version"]) -> Any:
     return Depends(position)
 
 
-def _require(kind: IdKind | Literal["picture", "version"], given: str, name: str) -> None:
-    if kind == "version":
+def _require(kind: IdKind | Literal["picture", "version", "run"], given: str, name: str) -> None:
+    if kind == "run":
+        moment_of_run(given, name)
+    elif kind == "version":
         if not _VERSION.fullmatch(given):
             raise InvalidRequest(name, f"{shown(given)!r} is not a version.", "Give a number such as 3.")
     elif kind != "picture":
