@@ -43,6 +43,7 @@ def hands(store: Store) -> ScheduleHands:
 
 def test_a_schedule_is_made_looked_at_listed_and_deleted(hands: ScheduleHands) -> None:
     first = hands.create(name="hourly")
+    hands.store.clock.move(1)
     second = hands.create(name="once", at=at_noon(5), time_zone="Asia/Tokyo")
     owner = hands.store.owner
     assert hands.get(first) == first
