@@ -9,9 +9,9 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from agents.editing.changed import Written, changed, needs_picture, needs_writer
 from agents.editing.recounting import edited
+from api.document_tag import MatchedVersion, expected_of, versions_named
 from api.door import Door, TheDoor, Writer
 from api.idempotency import IdempotencyKey, named_request
-from api.if_match import IfMatch, expected_of, versions_named
 from api.openapi import ETAG, problems
 from api.reply import answer_of, reply, response_of
 from api.routes.document_view import DocumentView, RestoreBody, document_answer, document_reply
@@ -83,7 +83,7 @@ async def edit_document(
     door: TheDoor,
     key: Writer,
     edit: Annotated[Edit, Body(openapi_examples=EXAMPLES)],
-    if_match: IfMatch = None,
+    if_match: MatchedVersion = None,
     writer: Annotated[
         Line | None,
         Query(max_length=200, description="In place of the one that wrote the piece: extractive, or a model"),
@@ -146,7 +146,7 @@ async def undo(
     document_id: str,
     door: TheDoor,
     key: Writer,
-    if_match: IfMatch = None,
+    if_match: MatchedVersion = None,
     name: IdempotencyKey = None,
 ) -> Response:
     """A new version with the content of the one before the last step that is not undone. Its files are there at once
@@ -167,7 +167,7 @@ async def redo(
     document_id: str,
     door: TheDoor,
     key: Writer,
-    if_match: IfMatch = None,
+    if_match: MatchedVersion = None,
     name: IdempotencyKey = None,
 ) -> Response:
     """Until the next edit, as in a text editor."""
@@ -188,7 +188,7 @@ async def restore(
     door: TheDoor,
     key: Writer,
     wanted: Annotated[RestoreBody, Body()],
-    if_match: IfMatch = None,
+    if_match: MatchedVersion = None,
     name: IdempotencyKey = None,
 ) -> Response:
     """A new version with its content; those in between stay."""

@@ -9,8 +9,8 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.editing.difference import BlockChange
+from api.document_tag import version_tag
 from api.door import Door
-from api.if_match import version_tag
 from api.reply import answer_of, matches, reply
 from api.routes.job_view import ArtifactView
 from workers.store.answered import Answer

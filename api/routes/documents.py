@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from agents.editing.difference import difference, in_words
+from api.document_tag import MatchedVersion, expected_of, versions_named
 from api.door import Door, Reader, TheDoor, Writer
-from api.if_match import IfMatch, expected_of, versions_named
 from api.openapi import ETAG, NO_CONTENT, NOT_MODIFIED, problems
 from api.paging import LINKS, Page, Position, listed, page_of, positions
 from api.reply import reply
@@ -74,7 +74,7 @@ async def get_document(
     summary="Delete a document",
     responses=NO_CONTENT | problems(412),
 )
-async def delete(document_id: str, door: TheDoor, key: Writer, if_match: IfMatch = None) -> Response:
+async def delete(document_id: str, door: TheDoor, key: Writer, if_match: MatchedVersion = None) -> Response:
     """With all its versions and files, for ever; the records of its jobs stay, and those that are at work on it fail.
     With If-Match, only while that is its newest version."""
     named = None if if_match is None else versions_named(if_match)

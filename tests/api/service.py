@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from api.app import create_app, prepare
 from api.limits import Limits
 from api.server import Server, listening_socket
+from interleaf.schema import Article
 from workers.settings import Settings
 from workers.store.api_keys import ApiKeys, Quotas
 from workers.store.artifacts import ArtifactStore
@@ -25,7 +26,8 @@ from workers.store.ids import new_id
 from workers.store.job import Claim, Job
 from workers.store.jobs import Jobs
 from workers.store.leases import Leases
-from workers.store.tables import ArtifactRow, DocumentRow, DocumentVersionRow
+from workers.store.results import Results
+from workers.store.tables import ArtifactRow, DocumentFileRow, DocumentRow, DocumentVersionRow
 
 BRIEF = {"instruction": "Say what the tide is.", "sources": [{"text": "The tide is the rise of the sea."}]}
 ALL = ("jobs:read", "jobs:write", "library:write")
@@ -148,7 +150,23 @@ class Service:
                     **values,
                 )
             )
+            session.flush()
+            if values["document_id"] is not None:
+                told = {name: values[name] for name in ("document_id", "format")}
+                session.add(DocumentFileRow(version=2, artifact_id=artifact_id, **told))
         return artifact_id
+
+    def piece(self, article: Article, owner: str | None = None, **fields: Any) -> str:
+        """A document as its job leaves it, with its files."""
+        brief = BRIEF | {"formats": ["html", "md"], "theme": "paper"} | fields
+        claim = self.claim(self.jobs.create(owner or self.alice_id, "article", brief).id)
+        results = Results(self.database, self.leases)
+        content = article.model_dump_json().encode()
+        document = results.keep_document(claim, article, self.store.put(f"jobs/x/{claim.job_id}-json", [content]))
+        for format in ("html", "md"):
+            file = self.store.put(f"jobs/x/{claim.job_id}-{format}", [format.encode()])
+            results.keep_file(claim, document.id, format, "text/plain", file, ("html", "md"))
+        return document.id
 
 
 class Client:

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.agents.editing.pieces import PIECE
 from tests.api.library_hands import LibraryHands, picture
 from tests.api.service import Service
 
@@ -88,7 +89,8 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
     pictures = service.client().get(f"/v1/libraries/{library}/pictures").json()["data"]
     known = {
         "job_id": service.create().id,
-        "document_id": service.document(),
+        "document_id": service.piece(PIECE),
+        "block_id": PIECE.figures[0].id,
         "artifact_id": service.artifact(b"<p>words</p>"),
         "library_id": library,
         "picture_id": pictures[0]["id"],
