@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0: any free one")
     parser.add_argument("--fd", type=int, help="a socket that listens; whoever had it has prepared the database")
+    parser.add_argument("--new-key", action="store_true", help="make and print a further key for the operator")
     parser.add_argument("--parent", type=int, help="the process without which this one ends")
     said = parser.parse_args(arguments)
     if said.parent is not None:
@@ -38,14 +39,14 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # which version a database has is asked all the time
     try:
-        _serve(said.host, said.port, said.fd)
+        _serve(said.host, said.port, said.fd, new_key=said.new_key)
     except InterleafError as error:
         _tell(f"error: {error.message}")
         return error.exit_code
     return 0
 
 
-def _serve(host: str, port: int, fd: int | None) -> None:
+def _serve(host: str, port: int, fd: int | None, *, new_key: bool) -> None:
     # Celery's app is made by the settings when it is imported, and these may be wrong.
     from workers.queue.celery_app import app as queue
     from workers.queue.celery_app import broker_url
@@ -56,7 +57,7 @@ def _serve(host: str, port: int, fd: int | None) -> None:
     with listening_socket(host, port) if fd is None else socket.socket(fileno=fd) as listening:
         if fd is None:
             # The one line that ever tells the first key: not into a log, and before anybody can need it.
-            secret = when_it_can(lambda: prepare(store.database), (ServiceAway,), _tell)
+            secret = when_it_can(lambda: prepare(store.database, new_key=new_key), (ServiceAway,), _tell)
             if secret is not None:
                 _say(f"api key: {secret}")
         broker, dispatcher = broker_url(chosen), Dispatcher(queue, store)

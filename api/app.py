@@ -71,11 +71,11 @@ from workers.store.worker_beats import WorkerBeats
 __all__ = ["create_app", "prepare"]
 
 
-def prepare(database: Database) -> str | None:
+def prepare(database: Database, *, new_key: bool = False) -> str | None:
     """Before the first request: bring the database to our schema. The secret of the first key if there was no admin
-    key in force, to be shown to the operator once; else None."""
+    key in force, or of one more with `new_key`, to be shown to the operator once; else None."""
     database.upgrade()
-    return ApiKeys(database).first()
+    return ApiKeys(database).at_start(further=new_key)
 
 
 def create_app(

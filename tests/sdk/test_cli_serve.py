@@ -192,6 +192,12 @@ def test_the_api_alone_and_a_worker_that_waits_for_it(tmp_path: Path) -> None:
         worker.terminate()
         assert worker.wait(60) == 0
         assert run(data, "health", "beat").returncode == 1  # it said goodbye
+        with_key, first = Served(data, [*INTERLEAF, "serve", "api", "--new-key"]), api.key
+        with_key.start()
+        assert with_key.key not in ("", first)
+        with with_key.client() as client:
+            assert not client.jobs.list().data  # another key's jobs are not its own
+        with_key.close()
     finally:
         api.close()
         worker.wait()

@@ -19,7 +19,8 @@ def held_home(home: Path) -> Iterator[None]:
     goes with the process, however that ends."""
     lock = FileLock(home / "service.lock", timeout=0)
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        # What people wrote lies here: one that we make is its user's own.
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunBusy(

@@ -50,7 +50,7 @@ class Part:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it now."""
+        """Start it now. OSError when the machine does not allow it."""
         self._log.forget_last()
         self.began_at = datetime.now(UTC)
         self._pauses.began()
@@ -73,7 +73,11 @@ class Part:
             self._ended(self._process.returncode)
             self._process = None
         if self._process is None and self._pauses.over:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:  # no memory, too many processes or files: others may end
+                pause_s = self._pauses.ended()
+                self._tell(f"{self.role} cannot be started ({error.strerror}); it is tried again in {pause_s:g} s.")
 
     def ask_to_end(self) -> None:
         """SIGTERM: it ends by itself when it can."""

@@ -45,12 +45,16 @@ class Supervisor:
         say: Callable[[str], None],
         tell: Callable[[str], None],
         echo: Callable[[str, str], None] | None = None,
+        render_processes: int = 2,
+        new_key: bool = False,
     ) -> None:
         """`listening` is where the API will answer. `say` gets the two lines that a program may wait for, `tell` what
-        a person should know; `echo(role, line)`, from several threads, every line that a part logs."""
+        a person should know; `echo(role, line)`, from several threads, every line that a part logs.
+        `render_processes`: files that are made at once. `new_key`: make and say a further key for the operator."""
         self._settings = chosen
         self._listening = listening
         self._say, self._tell, self._echo = say, tell, echo
+        self._render_processes, self._new_key = render_processes, new_key
         self._logs = chosen.home / "logs"
         self._parts: list[Part] = []
         self._asked = 0
@@ -69,10 +73,12 @@ class Supervisor:
             database = Database(self._settings.job_database_url)
             ending.callback(database.close)
             database.upgrade()
-            secret = ApiKeys(database).first()
+            secret = ApiKeys(database).at_start(further=self._new_key)
             if secret is not None:
                 self._say(f"api key: {secret}")
             ending.callback(self._stop)
+            if self._asked:
+                return
             self._start(broker)
             self._watch(broker, WorkerBeats(database))
 
@@ -101,6 +107,8 @@ class Supervisor:
             # It inherits the socket: who connects while it is started again waits and is answered.
             inherited = [self._listening.fileno()]
             options += ["--fd", str(self._listening.fileno())]
+        elif role == "render":
+            options += ["--processes", str(self._render_processes)]
         return Part(role, part_command(role, *options), environment, log, self._tell, pass_fds=inherited)
 
     def _watch(self, broker: Broker | None, beats: WorkerBeats) -> None:
@@ -139,6 +147,8 @@ class Supervisor:
         at once."""
         if self._asked == 1:
             self._tell("stopping; jobs go back to the queue. Ask again to stop at once.")
+        # Nobody is to wait for an answer that nobody will give.
+        self._listening.close()
         for part in self._parts:
             part.ask_to_end()
         deadline = time.monotonic() + STOP_S
@@ -154,7 +164,9 @@ class Supervisor:
         def note(*_: Any) -> None:
             self._asked += 1
 
-        before = {one: signal.signal(one, note) for one in _SIGNALS}
+        # Whoever starts it with nohup does not want it to end with the terminal.
+        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        before = {one: signal.signal(one, note) for one in _SIGNALS if not (deaf and one is signal.SIGHUP)}
         try:
             yield
         finally:

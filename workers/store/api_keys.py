@@ -95,6 +95,14 @@ class ApiKeys:
                 return None
             return self._create(session, "first key", ("admin",), Quotas())[1]
 
+    def at_start(self, *, further: bool = False) -> str | None:
+        """What the operator is shown when the service starts: the secret of the first admin key, where none is in
+        force; with `further`, that of one more. Else None."""
+        first = self.first()
+        if first is None and further:
+            return self.create("made at a start", ("admin",))[1]
+        return first
+
     def find(self, secret: str) -> ApiKey | None:
         """The key of that secret, unless it is unknown or revoked."""
         if not _SECRET.fullmatch(secret):

@@ -75,6 +75,7 @@ def serve(
     port: int = typer.Option(DEFAULT_PORT, min=0, max=65_535, help="Port of the API; 0: any free one."),
     host: str = typer.Option("127.0.0.1", help="Address of the API; 0.0.0.0 lets other machines in (with a key)."),
     processes: int = typer.Option(2, min=1, max=64, help="Files that a render worker makes at once."),
+    new_key: bool = typer.Option(False, "--new-key", help="Make and print a further key, for one that was lost."),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what every part logs."),
 ) -> None:
     """Run the service: jobs over HTTP, workers, queue and database, on this machine, with nothing to configure."""
@@ -85,9 +86,12 @@ def serve(
 
     chosen = _settings(data)
     if role is None:
-        _serve_all(chosen, host, port, verbose)
+        _serve_all(chosen, host, port, verbose=verbose, processes=processes, new_key=new_key)
         return
-    options = ["--host", host, "--port", str(port)] if role is Role.api else ["--processes", str(processes)]
+    if role is Role.api:
+        options = ["--host", host, "--port", str(port), *(["--new-key"] if new_key else [])]
+    else:
+        options = ["--processes", str(processes)]
     command = part_command(role.value, *options)
     # The part takes this process's place: its signals, its exit code and its output are its own.
     os.execve(command[0], command, environment_of(chosen))  # noqa: S606 (our own program)
@@ -96,7 +100,8 @@ def serve(
 def health(
     role: Role | None = typer.Argument(None, help="The part; without it: all of them."),
     data: Path | None = DATA,
-    port: int = typer.Option(DEFAULT_PORT, min=1, max=65_535, help="Port of the API on this machine."),
+    port: int = typer.Option(DEFAULT_PORT, min=1, max=65_535, help="Port of the API."),
+    host: str = typer.Option("127.0.0.1", help="Address of the API."),
 ) -> None:
     """Say whether a part of the service works on this machine: the API answers, a worker has shown a sign of life."""
     from interleaf import approot
@@ -104,15 +109,16 @@ def health(
 
     approot.enter()
     from workers.service.health import require_api, require_worker
+    from workers.service.part_command import WORKERS
 
-    chosen = _settings(data)
+    chosen, workers = _settings(data), {Role(name): name for name in WORKERS}
     bad = False
     for one in Role if role is None else (role,):
         try:
             if one is Role.api:
-                require_api("127.0.0.1", port)
+                require_api(host, port)
             else:
-                require_worker(chosen, one.value)
+                require_worker(chosen, workers[one])
             typer.echo(f"{one.value}: ok")
         except InterleafError as error:
             bad = True
@@ -121,7 +127,7 @@ def health(
         raise typer.Exit(1)
 
 
-def _serve_all(chosen: Settings, host: str, port: int, verbose: bool) -> None:
+def _serve_all(chosen: Settings, host: str, port: int, *, verbose: bool, processes: int, new_key: bool) -> None:
     from workers.service.listening import listening_socket
     from workers.service.supervisor import Supervisor
 
@@ -135,7 +141,7 @@ def _serve_all(chosen: Settings, host: str, port: int, verbose: bool) -> None:
 
     with listening_socket(host, port) as listening:
         echo = (lambda role, line: tell(f"{role:>7} | {line}")) if verbose else None
-        Supervisor(chosen, listening, say=say, tell=tell, echo=echo).run()
+        Supervisor(chosen, listening, say=say, tell=tell, echo=echo, render_processes=processes, new_key=new_key).run()
 
 
 def _settings(data: Path | None) -> Settings:
