@@ -14,6 +14,8 @@ from PIL import Image
 from tests.api.service import Client, Service
 from tests.fakes import HashingEmbedder
 from workers.library import open_libraries
+from workers.queue.celery_app import make_app
+from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.queue.library_work import LibraryWork
 from workers.store.ids import is_id
@@ -55,7 +57,10 @@ class LibraryHands:
         monkeypatch.setattr(open_libraries, "make_embedder", lambda settings: HashingEmbedder())
         self.service = service
         self.store = JobStore(service.settings)
-        self.work = LibraryWork(self.store, LeaseKeeper(self.store.leases, self.store.settings.lease_s))
+        # Its messages would go to a broker that is not there; nothing here sends any.
+        dispatcher = Dispatcher(make_app(service.settings), self.store)
+        keeper = LeaseKeeper(self.store.leases, self.store.settings.lease_s)
+        self.work = LibraryWork(self.store, keeper, dispatcher)
         self.idle = False
         """Messages are lost while this is set."""
         service.deliver = self.deliver  # type: ignore[method-assign]
