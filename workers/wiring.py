@@ -136,13 +136,14 @@ def edit_context(
     sources: Sequence[SourceText],
     settings: Settings,
     *,
+    made: Writer | None = None,
     pixels: Callable[[str], Path] = no_pixels,
     canceled: Callable[[], bool] = lambda: False,
     spent: Callable[[int], None] = lambda tokens: None,
 ) -> Context:
-    """What the edit of one block may use: the writer of that name, and what the piece was made from. The other
-    arguments as in `make_writer`."""
-    made = make_writer(writer, embedder, settings, pixels, canceled, spent)
+    """What the edit of one block may use: the writer of that name (or the one that is `made` already), and what the
+    piece was made from. The other arguments as in `make_writer`."""
+    made = made or make_writer(writer, embedder, settings, pixels, canceled, spent)
     return Context(writer=made, finder=_NoLibrary(), sources=tuple(sources))
 
 

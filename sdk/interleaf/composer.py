@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from interleaf import approot
 from interleaf.brief_file import brief_from, read_brief
-from interleaf.errors import CompositionFailed, InvalidBrief, NeedsInput
+from interleaf.errors import CompositionFailed, EditRefused, InvalidBrief, NeedsInput
+from interleaf.given_edit import GivenEdit, edit_of
 from interleaf.schema import Article, Block, Brief, Event, Figure, Report, Run
 from interleaf.whole_file import write_whole
 
 if TYPE_CHECKING:
+    from workers.editing import EditedRun
     from workers.run.picture_shelf import PictureShelf
+    from workers.run.run_folder import RunFolder
+    from workers.run.run_versions import RunVersion
+    from workers.settings import Settings
 
 __all__ = ["ComposedArticle", "Composer"]
 
@@ -22,13 +27,28 @@ FORMAT_OF_SUFFIX = {".html": "html", ".htm": "html", ".zip": "md", ".md": "md", 
 
 
 class ComposedArticle:
-    """A finished piece with its pictures at hand: `document` is the Article, `save` writes it."""
+    """A finished piece with its pictures at hand: `document` is the Article, `save` writes it, `edit` changes it.
 
-    def __init__(self, document: Article, run_id: str, pictures: PictureShelf, theme: str = "paper") -> None:
+    One version of it: an edit gives another one, and leaves this as it is.
+    """
+
+    def __init__(
+        self,
+        document: Article,
+        run_id: str,
+        pictures: PictureShelf,
+        theme: str = "paper",
+        *,
+        version: int = 1,
+        edits: EditedRun | None = None,
+    ) -> None:
         self.document = document
         self.run_id = run_id
+        self.version = version
+        """1 as it was composed; every edit makes the next."""
         self._pictures = pictures
         self._theme = theme
+        self._edits = edits
 
     @property
     def title(self) -> str:
@@ -49,6 +69,44 @@ class ComposedArticle:
     @property
     def run(self) -> Run:
         return self.document.run
+
+    def edit(self, edit: GivenEdit, *, picture: str | Path | None = None, writer: str | None = None) -> ComposedArticle:
+        """The piece with one block changed; everything else stays byte for byte.
+
+        `edit`: of `interleaf.schema.edit`, or its fields, such as `{"op": "rewrite", "block_id": "b-3f"}`. `picture`:
+        a file to show, for `swap_picture` and `insert_picture` without an id. `writer`: in place of the one that wrote
+        the piece. VersionStale when somebody edited it meanwhile: open it again (`Composer.open`). BlockUnknown;
+        EditRefused; NothingToSay when the notes hold no other sentence.
+        """
+        run = self._run
+        if picture is not None:
+            if not isinstance(edit, Mapping):
+                raise InvalidBrief("picture", "goes with the fields of an edit.", "Give the edit as a mapping.")
+            edit = {**edit, "picture_id": run.take_in(Path(picture))}
+        return self._next(run.edit(edit_of(edit), self.version, writer))
+
+    def undo(self) -> ComposedArticle:
+        """The piece as it was before the last step that is not undone. EditRefused when there is none; VersionStale."""
+        return self._next(self._run.undo(self.version))
+
+    def redo(self) -> ComposedArticle:
+        """An undo taken back. EditRefused when nothing was undone since the last edit; VersionStale."""
+        return self._next(self._run.redo(self.version))
+
+    def restore(self, version: int) -> ComposedArticle:
+        """An earlier version as the newest. ObjectUnknown when there is none of that number; VersionStale."""
+        return self._next(self._run.restore(self.version, version))
+
+    @property
+    def _run(self) -> EditedRun:
+        if self._edits is None:
+            raise EditRefused("piece", "it has no run folder to be edited in.", "Open it with Composer.open(run id).")
+        return self._edits
+
+    def _next(self, made: RunVersion) -> ComposedArticle:
+        return ComposedArticle(
+            made.article, self.run_id, self._pictures, self._theme, version=made.version, edits=self._edits
+        )
 
     def export(self, format: str, folder: str | Path, theme: str | None = None) -> Path:
         """Write one format into `folder` and return the file. OutputUnwritable leaves nothing half-written."""
@@ -114,6 +172,14 @@ class Composer:
         """Go on with a run that was killed, or that waits for `answer` (`"approve"`, `"cancel"`, or an edit)."""
         return self._finished(self.stream_resumed(run_id, answer))
 
+    def open(self, run_id: str) -> ComposedArticle:
+        """The newest version of a piece that was composed, to be edited or exported. RunUnknown."""
+        approot.enter()
+        from workers.run.run_folder import RunFolder
+
+        chosen = self._settings()
+        return self._opened(RunFolder.at(chosen.runs_dir, run_id), chosen)
+
     def stream(self, brief: Brief | Mapping[str, Any] | str | Path, run_id: str | None = None) -> Iterator[Event]:
         """Compose, yielding events as the workflow goes; afterwards the piece is in `article`."""
         if isinstance(brief, str | Path):
@@ -133,23 +199,32 @@ class Composer:
     def _stream(self, run_id: str | None, brief: Brief | None, base: Path | None, answer: Any) -> Iterator[Event]:
         approot.enter()
         from workers.composing import Composing
-        from workers.run.picture_shelf import PictureShelf
         from workers.run.run_folder import RunFolder
-        from workers.settings import settings
         from workers.store.ids import new_run_id
 
-        chosen = settings()
-        if self._home is not None:
-            chosen = chosen.model_copy(update={"home": self._home.absolute()})
+        chosen = self._settings()
         folder = RunFolder.at(chosen.runs_dir, run_id or new_run_id())
         composing = Composing(folder, chosen, library_dir=self._library)
         self._last = None
         for event in composing.stream(brief, base, answer):
             if composing.article is not None:
-                kept = self._brief = Brief.model_validate_json(folder.brief_path.read_bytes())
-                shelf = PictureShelf(folder, self._library or chosen.library_dir)
-                self._last = ComposedArticle(composing.article, folder.run_id, shelf, kept.theme)
+                self._brief = Brief.model_validate_json(folder.brief_path.read_bytes())
+                self._last = self._opened(folder, chosen)
             yield event
+
+    def _settings(self) -> Settings:
+        from workers.settings import settings
+
+        chosen = settings()
+        return chosen if self._home is None else chosen.model_copy(update={"home": self._home.absolute()})
+
+    def _opened(self, folder: RunFolder, chosen: Settings) -> ComposedArticle:
+        from workers.editing import EditedRun
+
+        run = EditedRun(folder, chosen, library_dir=self._library)
+        newest = run.versions.newest()
+        theme = Brief.model_validate_json(folder.brief_path.read_bytes()).theme
+        return ComposedArticle(newest.article, folder.run_id, run.shelf, theme, version=newest.version, edits=run)
 
     def _finished(self, events: Iterator[Event]) -> ComposedArticle:
         asked: Event | None = None

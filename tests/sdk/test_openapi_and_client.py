@@ -35,6 +35,13 @@ RECORDS = {
     "Question": "Question",
     "DocumentLine": "DocumentLine",
     "DocumentView": "Document",
+    "VersionView": "VersionRecord",
+    "DiffView": "DiffRecord",
+    "ChangeView": "ChangeRecord",
+    "FieldView": "FieldRecord",
+    "WordsView": "WordsRecord",
+    "PlacedPictureView": "PlacedPictureRecord",
+    "Alternatives": "Alternatives",
     "EstimateView": "EstimateRecord",
     "SpanView": "SpanRecord",
     "UploadView": "UploadRecord",
@@ -88,6 +95,7 @@ def every_request() -> list[httpx.Request]:
     labels: dict[str, Any] = {"metadata": {"a": "b"}, "external_id": "e", "idempotency_key": "i"}
     job = client.jobs.create({"instruction": "x"}, start_within_s=1, wait_s=1, **labels)
     told = service_records.JobRecord.model_validate(JOB).created_at
+    document = service_records.DocumentLine(id="doc_1", title="t", version=3, created_at=told)
     dates = {"created_from": told, "created_before": told}
     methods: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
         (client.jobs.list, (), {**at, "states": ["queued"], "kinds": ["article"], "metadata": {"a": "b"}, **dates}),
@@ -104,6 +112,20 @@ def every_request() -> list[httpx.Request]:
         (lambda: list(job.events(after=3)), (), {}),
         (client.documents.get, ("doc_1", 2), {}),
         (client.documents.list, (), at),
+        (client.documents.edit, (document, {"op": "delete", "block_id": "b-1"}), {"writer": "w"}),
+        (client.documents.order_edit, (document, {"op": "delete", "block_id": "b-1"}), {"idempotency_key": "i"}),
+        (client.documents.undo, (document,), {"idempotency_key": "i"}),
+        (client.documents.redo, (document,), {}),
+        (client.documents.restore, (document, 1), {}),
+        (client.documents.render, ("doc_1",), {}),
+        (client.documents.versions, ("doc_1",), {"limit": 1, "after": 3}),
+        (client.documents.versions, ("doc_1",), {"before": 3}),
+        (client.documents.version, ("doc_1", 1), {}),
+        (client.documents.diff, ("doc_1", 1, 2), {}),
+        (client.documents.alternatives, ("doc_1", "b-1"), {}),
+        (client.documents.search, ("doc_1", "b-1", "t"), {"libraries": ["l"], "k": 1, "licence_policy": "open"}),
+        (client.documents.read_picture, ("doc_1", "a"), {}),
+        (client.documents.delete, (document,), {}),
         (client.artifacts.read, ("art_1",), {}),
         (client.uploads.create, (b"x", "n"), {"idempotency_key": "i"}),
         (client.uploads.get, ("upl_1",), {}),
@@ -159,7 +181,7 @@ def test_requests_say_what_the_operations_take(description: dict[str, Any]) -> N
         known = {(one["in"], one["name"].lower()) for one in operation.get("parameters", ())}
         for name in request.url.params:
             assert ("query", name) in known, (operation["operationId"], name)
-        for name in ("idempotency-key", "prefer", "last-event-id", "range", "if-range"):
+        for name in ("idempotency-key", "prefer", "last-event-id", "range", "if-range", "if-match"):
             if name in request.headers:
                 assert ("header", name) in known, (operation["operationId"], name)
                 said.add(name)

@@ -16,6 +16,7 @@ import interleaf.cli.lessons as lessons_command
 import interleaf.cli.serve as serve_command
 import interleaf.cli.tune as tune_command
 from interleaf.cli.adapters import app as adapters_app
+from interleaf.cli.edit import app as edit_app
 from interleaf.cli.eval_ import app as eval_app
 from interleaf.cli.jobs import app as jobs_app
 from interleaf.cli.keys import app as keys_app
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="compose", epilog=compose_command.EPILOG)(compose_command.compose)
+app.add_typer(edit_app, name="edit")
 app.command(name="chat", epilog=chat_command.EPILOG)(chat_command.chat)
 app.add_typer(library_app, name="library")
 app.add_typer(models_app, name="models")

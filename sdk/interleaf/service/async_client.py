@@ -15,13 +15,13 @@ from interleaf.service.download import MemoryTarget, PartFile, download
 from interleaf.service.job_steps import GivenBrief, all_pages
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_address import ServiceAddress
+from interleaf.service.service_documents import AsyncDocuments
 from interleaf.service.service_job import AsyncJob
 from interleaf.service.service_libraries import AsyncLibraries
 from interleaf.service.service_records import (
     ApiKeyRecord,
     ArtifactRecord,
     Document,
-    DocumentLine,
     EstimateRecord,
     JobRecord,
     JobState,
@@ -213,18 +213,6 @@ class AsyncJobs(_Part):
     async def delete(self, job_id: str) -> None:
         """See `AsyncJob.delete`."""
         await self._wire.run(ask(self._calls.delete_job(job_id), self._retrying))
-
-
-class AsyncDocuments(_Part):
-    """Finished pieces."""
-
-    async def get(self, document_id: str, version: int | None = None) -> Document:
-        """The newest version with its files, or an earlier one. ObjectUnknown."""
-        return await self._wire.run(ask(self._calls.get_document(document_id, version), self._retrying))
-
-    async def list(self, *, limit: int | None = None, after: str | None = None) -> Page[DocumentLine]:
-        """One page, newest first."""
-        return await self._wire.run(ask(self._calls.list_documents(limit=limit, after=after), self._retrying))
 
 
 class AsyncArtifacts(_Part):

@@ -15,13 +15,17 @@ from interleaf.schema import Article
 
 __all__ = [
     "FINAL_STATES",
+    "Alternatives",
     "ApiKeyRecord",
     "ArtifactRecord",
+    "ChangeRecord",
+    "DiffRecord",
     "Document",
     "DocumentLine",
     "EstimateRecord",
     "EventList",
     "FieldProblem",
+    "FieldRecord",
     "HitList",
     "HitRecord",
     "JobAsks",
@@ -35,10 +39,13 @@ __all__ = [
     "NewApiKey",
     "Page",
     "PictureRecord",
+    "PlacedPictureRecord",
     "Problem",
     "Question",
     "SpanRecord",
     "UploadRecord",
+    "VersionRecord",
+    "WordsRecord",
 ]
 
 JobState = Literal[
@@ -88,6 +95,7 @@ class ArtifactRecord(Record):
     sha256: str
     url: str
     document_id: str | None = None
+    version: int | None = None
     created_at: datetime
 
 
@@ -229,6 +237,8 @@ class Document(DocumentLine):
 
     content: dict[str, Any] = Field(alias="article")
     artifacts: tuple[ArtifactRecord, ...] = ()
+    render_job_id: str | None = None
+    """The job that makes the files that the newest version lacks, while it is at it."""
 
     @property
     def article(self) -> Article:
@@ -248,6 +258,81 @@ class Document(DocumentLine):
                 return one
         known = ", ".join(sorted(one.format for one in self.artifacts)) or "none"
         raise Unsupported(f"document {self.id}", f"has no file of format {format!r}.", f"There are: {known}.")
+
+
+class VersionRecord(Record):
+    """A version of a document in a list: `how` is made, edit, undo, redo or restore; `same_as` is the version that the
+    last three repeat."""
+
+    version: int
+    how: str
+    same_as: int | None = None
+    edit: dict[str, Any] | None = None
+    job_id: str | None = None
+    created_at: datetime
+    title: str = ""
+    words: int | None = None
+
+
+class WordsRecord(Record):
+    """A run of words that both versions have (`same`), or one of them (`removed`, `added`)."""
+
+    kind: str
+    text: str
+
+
+class FieldRecord(Record):
+    """A field of a block that differs."""
+
+    name: str
+    words: tuple[WordsRecord, ...]
+
+
+class ChangeRecord(Record):
+    """What became of a block: `kind` is added, removed, moved or changed."""
+
+    kind: str
+    block_id: str
+    block_type: str
+    preview: str = ""
+    fields: tuple[FieldRecord, ...] = ()
+
+
+class DiffRecord(Record):
+    """What changed between two versions; `text` says it for people."""
+
+    document_id: str
+    from_version: int
+    to_version: int
+    changes: tuple[ChangeRecord, ...]
+    text: str = ""
+
+
+class PlacedPictureRecord(Record):
+    """A picture that stands in a place of a piece, or might; an edit names it by `id` as its `picture_id`."""
+
+    id: str
+    score: float
+    caption: str = ""
+    alt: str = ""
+    author: str | None = None
+    licence: str | None = None
+    source_url: str | None = None
+    media_type: str
+    width_px: int
+    height_px: int
+    url: str
+
+
+class Alternatives(Record):
+    """The picture of a figure, why it stands there, and those that were considered for its place."""
+
+    document_id: str
+    version: int
+    block_id: str
+    picture: PlacedPictureRecord
+    reason: str = ""
+    alternatives: tuple[PlacedPictureRecord, ...] = ()
 
 
 class UploadRecord(Record):
