@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
 from interleaf.brief_file import brief_from
@@ -60,6 +60,12 @@ class ScheduleOrder:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        for name in _MOMENTS:
+            at = getattr(self, name)
+            if at is not None and at.tzinfo is not None:
+                object.__setattr__(self, name, at.astimezone(UTC))
+
     @classmethod
     def of_row(cls, row: ScheduleRow) -> ScheduleOrder:
         return cls(**{name: getattr(row, _COLUMN.get(name, name)) for name in cls.__dataclass_fields__})
@@ -82,6 +88,10 @@ class ScheduleOrder:
             raise InvalidRequest(
                 "overlap", f"{shown(self.overlap)!r} is none.", f"Choose from {', '.join(get_args(Overlap))}."
             )
+        for name in _MOMENTS:
+            at = getattr(self, name)
+            if at is not None and at.tzinfo is None:
+                raise InvalidRequest(name, "has no time zone.", "Write it like 2026-01-31T12:00:00Z.")
         for name, least, most in (
             ("catch_up_s", LEAST_CATCH_UP_S, MAX_CATCH_UP_S),
             ("jitter_s", 0, MAX_JITTER_S),
@@ -103,6 +113,7 @@ class ScheduleOrder:
 
 
 _COLUMN: Final[Mapping[str, str]] = {"at": "once_at"}
+_MOMENTS: Final = ("at", "starts_at", "ends_at")
 
 
 def brief_uploads(brief: Brief) -> list[str]:

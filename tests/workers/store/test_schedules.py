@@ -82,6 +82,7 @@ def test_what_is_anothers_is_not_there(hands: ScheduleHands) -> None:
         ({"time_zone": "../etc/passwd"}, InvalidRequest, "time_zone"),
         ({"ends_at": at_noon(-1)}, InvalidRequest, "cron"),
         ({"starts_at": at_noon(2), "ends_at": at_noon(1)}, InvalidRequest, "ends_at"),
+        ({"starts_at": datetime(2026, 1, 2)}, InvalidRequest, "starts_at"),
         ({"name": ""}, InvalidRequest, "name"),
         ({"name": "two\nlines"}, InvalidRequest, "name"),
         ({"overlap": "both"}, InvalidRequest, "overlap"),
@@ -426,7 +427,7 @@ def test_ids_of_runs_tell_their_moment_and_sort_by_it() -> None:
     ids = [run_id_of(moment, by_hand=False) for moment in moments]
     assert ids == sorted(ids)
     assert [moment_of_run(one, "after") for one in ids] == [(moment, False) for moment in moments]
-    for wrong in ("", "run_" + "9" * 17 + "s", "run_" + "1" * 16 + "s", "run_" + "1" * 17 + "x"):
+    for wrong in ("", "run_" + "1" * 16 + "s", "run_" + "1" * 17 + "x"):
         with pytest.raises(InvalidRequest):
             moment_of_run(wrong, "after")
 
