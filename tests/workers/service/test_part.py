@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -77,6 +78,20 @@ def test_one_that_ends_at_once_is_told_with_its_last_lines(tmp_path: Path) -> No
     assert watched.told[1] == "sample ended with exit code 3 soon after its start; it is started again in 1 s."
     assert watched.told[2] == f"That was 2 times in a row. Its log, {watched.log.path}, ends with:"
     assert watched.told[3] == "    no such file:  [31mlist.txt"  # without what a terminal would obey
+
+
+def test_one_that_the_machine_does_not_start_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(tmp_path, TALKS)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as machine:
+        machine.setattr("workers.service.part.subprocess.Popen", refused)
+        watched.part.look()
+    assert watched.told == ["sample cannot be started (Resource temporarily unavailable); it is tried again in 0.5 s."]
+    wait_for(lambda: watched.part.look() or watched.part.pid is not None)
+    watched.part.kill()
 
 
 def test_pauses_grow_while_it_ends_at_once_and_begin_anew_after_a_life() -> None:

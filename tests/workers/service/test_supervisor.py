@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from interleaf.service.service_job import Job
 from tests.workers.job_service import NOTES
 from tests.workers.service.served import PROC, Served, environment, wait_for
+from workers.service.supervisor import Supervisor
 from workers.settings import Settings
 from workers.store.job_store import JobStore
 
@@ -100,6 +103,10 @@ def test_every_part_that_is_killed_comes_back_and_the_job_ends(service: Served) 
     assert "moon" in str(document.article)
 
 
+def test_the_data_folder_is_its_users_own(service: Served) -> None:
+    assert stat.S_IMODE(service.data.stat().st_mode) == 0o700
+
+
 def test_a_second_service_on_the_same_data_folder_is_refused(service: Served) -> None:
     second = subprocess.run(
         [*PROGRAM, "--port", "0"], env=environment(service.data), capture_output=True, text=True, timeout=60
@@ -154,3 +161,22 @@ def test_a_second_signal_ends_it_at_once(service: Served) -> None:
     assert service.wait() == 0
     assert service.processes() == []
     assert state_in_store(service, job.id)[0] in ("running", "queued")
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL], ids=["nohup", "terminal"])
+def test_the_end_of_a_terminal_is_heard_unless_nohup_says_otherwise(tmp_path: Path, before: signal.Handlers) -> None:
+    with socket.socket() as listening:
+        supervisor = Supervisor(Settings(home=tmp_path), listening, say=print, tell=print)
+        kept = signal.signal(signal.SIGHUP, before)
+        try:
+            with supervisor._heard():
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert supervisor._asked == 1
+                if before is signal.SIG_DFL:
+                    os.kill(os.getpid(), signal.SIGHUP)
+                    assert supervisor._asked == 2
+                else:
+                    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGHUP) is before
+        finally:
+            signal.signal(signal.SIGHUP, kept)
