@@ -99,7 +99,7 @@ def test_an_old_message_sent_again_is_refused(late_s: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "whsec_", "whsec_???", "whsec_" + base64.b64encode(b"short").decode(), "x" * 40]
+    "secret", ["", "whsec_", "whsec_???", "whsec_" + base64.b64encode(b"short").decode(), "x" * 41]
 )
 def test_what_is_no_secret_is_said_without_repeating_it(secret: str) -> None:
     with pytest.raises(SettingInvalid) as refused:
