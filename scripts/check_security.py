@@ -1,4 +1,4 @@
-"""Check docs/security.md: every point has what is done and a proof, every proof is a test that exists, nothing is open."""
+"""Check docs/security.md: every point has what is done and a proof, every proof is a test that exists, none is open."""
 
 from __future__ import annotations
 
