@@ -38,7 +38,10 @@ class Audit:
             "moves that no table allows": [],
             "files torn": [],
             "pieces torn": [],
+            "jobs with two pieces": [],
+            "files that the tables name and the store lacks": [],
         }
+        self._rows = self._pieces = self._unnamed = 0
         self.files = 0
         self.bytes = 0
 
@@ -50,6 +53,7 @@ class Audit:
                     self._look_at(client, job_id)
                 except InterleafError as error:
                     self.troubles["jobs lost"].append(f"{job_id}: {error.code}")
+        self._look_at_tables()
 
     def tell(self, verdict: Verdict) -> None:
         """What was found, as lines of a verdict."""
@@ -62,7 +66,11 @@ class Audit:
         verdict.tell("files held against their hashes", f"{self.files} ({self.bytes / 1e6:.1f} MB)")
         for what, found in self.troubles.items():
             verdict.none(what, found)
-        self._tell_of_tables(verdict)
+        verdict.equal("rows of jobs", self._rows, len(self._accepted))
+        succeeded = sum(job.state == "succeeded" for job in self.jobs.values())
+        verdict.hold("pieces", self._pieces, self._pieces >= succeeded, f"at least {succeeded}")
+        # Written by a process that was killed before it could say so; upkeep takes them away after a while.
+        verdict.tell("files that no table names yet", self._unnamed)
 
     def _look_at(self, client: Client, job_id: str) -> None:
         troubles, job = self.troubles, client.jobs.get(job_id)
@@ -105,16 +113,13 @@ class Audit:
         if not whole:
             self.troubles["pieces torn"].append(record.id)
 
-    def _tell_of_tables(self, verdict: Verdict) -> None:
-        succeeded = sum(job.state == "succeeded" for job in self.jobs.values())
+    def _look_at_tables(self) -> None:
         with self._service.store.database.reading() as session:
-            jobs = session.scalars(select(JobRow.id)).all()
+            self._rows = len(session.scalars(select(JobRow.id)).all())
             pieces = session.execute(select(DocumentRow.job_id, func.count()).group_by(DocumentRow.job_id)).all()
             keys = set(session.scalars(select(ArtifactRow.file_key)))
-        verdict.equal("rows of jobs", len(jobs), len(self._accepted))
-        verdict.none("jobs with two pieces", [str(job_id) for job_id, count in pieces if count != 1])
-        verdict.hold("pieces", len(pieces), len(pieces) >= succeeded, f"at least {succeeded}")
         stored = {file.key for file in self._service.store.artifacts.list("jobs")}
-        verdict.none("files that the tables name and the store lacks", sorted(keys - stored))
-        # Written by a process that was killed before it could say so; upkeep takes them away after a while.
-        verdict.tell("files that no table names yet", len(stored - keys))
+        self._pieces = len(pieces)
+        self._unnamed = len(stored - keys)
+        self.troubles["jobs with two pieces"] += [str(job_id) for job_id, count in pieces if count != 1]
+        self.troubles["files that the tables name and the store lacks"] += sorted(keys - stored)

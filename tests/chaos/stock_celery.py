@@ -127,6 +127,4 @@ class StockCelery:
 
 
 if __name__ == "__main__":
-    _app(sys.argv[1], float(sys.argv[2])).worker_main(
-        ["worker", "--pool", "solo", "--hostname", f"stock-{os.getpid()}"]
-    )
+    _app(sys.argv[1], float(sys.argv[2])).worker_main([*WORKER, "--hostname", f"stock-{os.getpid()}"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
@@ -17,9 +18,13 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.job import Job
 from workers.store.job_moves import change, move
-from workers.store.tables import JobRow
+from workers.store.tables import DocumentRow, JobRow
 
 __all__ = ["Reconciler"]
+
+# A finished piece only waits for its files, together with every other one of its worker: it is not what kills it, and a
+# few restarts of workers while many wait must not end them all. Yet nothing goes round for ever.
+_TRIES_OF_PIECES: Final = 10
 
 
 class Reconciler:
@@ -32,7 +37,8 @@ class Reconciler:
 
     def lost(self, limit: int = 100) -> list[Job]:
         """Jobs whose lease ran out: queued again (event job.requeued), or failed with WorkerLost when so many workers
-        died on it as it may be tried; a job that was being canceled is canceled."""
+        died on it as it may be tried, ten times as many when its piece is finished; a job that was being canceled is
+        canceled."""
         now = self._clock()
         over = JobRow.lease_until <= now
         with self._database.transaction() as session:
@@ -64,7 +70,7 @@ class Reconciler:
         if row.state == "canceling":
             return move(session, row.id, "canceled", now, *same, data={"reason": "worker_lost"})
         failed = row.failed_attempts + 1
-        if failed < row.max_attempts:
+        if failed < _tries(session, row):
             return move(
                 session,
                 row.id,
@@ -124,3 +130,9 @@ def _taken(session: Session, condition: ColumnElement[bool], order: object, limi
         return ()
     wanted = select(JobRow).where(condition).order_by(order, JobRow.id)  # type: ignore[arg-type]
     return session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)).all()
+
+
+def _tries(session: Session, row: JobRow) -> int:
+    """How many workers may die on the job."""
+    piece = session.scalar(select(DocumentRow.id).where(DocumentRow.job_id == row.id).limit(1))
+    return row.max_attempts if piece is None else row.max_attempts * _TRIES_OF_PIECES

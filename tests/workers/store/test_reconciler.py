@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from interleaf.errors import JobExpired, WorkerLost, error_from_record
 from tests.workers.job_store import LEASE_S, Store, assert_whole
+from workers.store.ids import new_id
+from workers.store.tables import DocumentRow
 
 
 def test_a_lost_job_is_queued_again_until_its_last_attempt(store: Store) -> None:
@@ -33,6 +35,22 @@ def test_a_lost_job_is_queued_again_until_its_last_attempt(store: Store) -> None
     assert store.reconciler.lost() == []
     # What failed so can be tried again, with all its attempts.
     assert store.jobs.retry(job.id, store.owner).failed_attempts == 0
+
+
+def test_a_finished_piece_outlives_more_workers_and_not_any_number(store: Store) -> None:
+    """What waits for its files is lost with every other one of its worker, through no fault of its own."""
+    job = store.create(max_attempts=2)
+    piece = {"owner": store.owner, "job_id": job.id, "created_at": store.clock()}
+    with store.database.transaction() as session:
+        session.add(DocumentRow(id=new_id("doc", store.clock()), title="Tides", version=1, article={}, **piece))
+    states = []
+    for _ in range(20):
+        assert store.leases.claim(job.id, "worker-1", LEASE_S) is not None
+        store.clock.move(LEASE_S)
+        (found,) = store.reconciler.lost()
+        states.append(found.state)
+    assert states == ["queued"] * 19 + ["failed"]
+    assert found.failed_attempts == 20
 
 
 def test_a_lost_job_that_was_being_canceled_is_canceled(store: Store) -> None:
