@@ -37,6 +37,10 @@ class DocumentLine(BaseModel):
     version: int = Field(description="1 and rising: every edit makes one")
     job_id: str | None = Field(description="The job that made it; null when that was deleted")
     created_at: datetime
+    publish_at: datetime | None = Field(
+        description="When its schedule publishes it; null when that is done, or not planned"
+    )
+    published_at: datetime | None = Field(description="When its schedule published it")
 
     @classmethod
     def of_line(cls, document: Document) -> DocumentLine:
@@ -173,4 +177,6 @@ def _line(document: Document) -> dict[str, Any]:
         "version": document.version,
         "job_id": document.job_id,
         "created_at": document.created_at,
+        "publish_at": document.publish_at,
+        "published_at": document.published_at,
     }

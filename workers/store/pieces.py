@@ -58,6 +58,9 @@ class Document:
     """Of this version; versions that look the same in a format share its file."""
     render_job_id: str | None = None
     """The job that makes the files that the newest version lacks, while it is at it."""
+    publish_at: datetime | None = None
+    """When it is to be published; None when that is done, or no schedule says so (publications.py)."""
+    published_at: datetime | None = None
 
 
 class Pieces:
@@ -98,6 +101,8 @@ class Pieces:
             DocumentRow.title,
             DocumentRow.version,
             DocumentRow.created_at,
+            DocumentRow.publish_at,
+            DocumentRow.published_at,
         ).where(DocumentRow.owner == owner)
         if after is not None:
             wanted = wanted.where(DocumentRow.id < after)
@@ -105,7 +110,21 @@ class Pieces:
             wanted = wanted.where(DocumentRow.id > before)
         with self._database.reading() as session:
             rows = session.execute(wanted.order_by(order).limit(limit)).all()
-        return [Document(r.id, r.owner, r.job_id, r.title, r.version, None, r.created_at, ()) for r in rows]
+        return [
+            Document(
+                id=row.id,
+                owner=row.owner,
+                job_id=row.job_id,
+                title=row.title,
+                version=row.version,
+                article=None,
+                created_at=row.created_at,
+                artifacts=(),
+                publish_at=row.publish_at,
+                published_at=row.published_at,
+            )
+            for row in rows
+        ]
 
     def artifact(self, artifact_id: str, owner: str) -> Artifact:
         """What is known of the file. ObjectUnknown."""
@@ -142,8 +161,19 @@ def _document(
     artifacts: tuple[Artifact, ...],
     render_job_id: str | None = None,
 ) -> Document:
-    title = str(article.get("title", row.title))
-    return Document(row.id, row.owner, row.job_id, title, version, article, row.created_at, artifacts, render_job_id)
+    return Document(
+        id=row.id,
+        owner=row.owner,
+        job_id=row.job_id,
+        title=str(article.get("title", row.title)),
+        version=version,
+        article=article,
+        created_at=row.created_at,
+        artifacts=artifacts,
+        render_job_id=render_job_id,
+        publish_at=row.publish_at,
+        published_at=row.published_at,
+    )
 
 
 def _artifacts(session: Session, document_id: str, version: int) -> tuple[Artifact, ...]:

@@ -230,6 +230,8 @@ class DocumentLine(Record):
     version: int
     job_id: str | None = None
     created_at: datetime
+    publish_at: datetime | None = None
+    published_at: datetime | None = None
 
 
 class Document(DocumentLine):
