@@ -273,7 +273,7 @@ class Composing:
                 return self._event("stage_started", stage=stage)
             if not chunk.get("error") and not chunk.get("interrupts"):
                 self._planned = True
-                return self._event("stage_finished", stage=stage)
+                return self._event("stage_finished", stage=stage, data=_made(chunk.get("result")))
         return None
 
     def _ask(self, question: dict[str, Any]) -> Event:
@@ -342,3 +342,17 @@ def _anchored(brief: Brief, base: Path | None) -> Brief:
             "pictures": tuple(p.model_copy(update={"path": absolute(p.path)}) for p in brief.pictures),
         }
     )
+
+
+def _made(result: Any) -> dict[str, Any]:
+    """What of a step's result a reader may want before the piece is there: the outline, or where pictures stand."""
+    made = result if isinstance(result, dict) else {}
+    told: dict[str, Any] = {}
+    if "outline" in made and "drafts" not in made:
+        told["outline"] = made["outline"].model_dump(mode="json")
+    if "choices" in made:
+        told["pictures"] = [
+            {"slot": choice.slot, "picture_id": choice.picture_id, "reason": choice.reason}
+            for choice in made["choices"]
+        ]
+    return told

@@ -34,7 +34,10 @@ class EventView(BaseModel):
     """One event."""
 
     id: int = Field(description="Rises by one within a job")
-    name: str = Field(description="job.queued, job.started, …; stage.started, …; what a worker notes")
+    name: str = Field(
+        description="job.queued, job.started, …, job.succeeded; stage.started, stage.progress, stage.completed; "
+        "outline.ready, image.selected, document.ready, artifact.ready, artifact.failed, budget.warning"
+    )
     at: datetime
     data: dict[str, Any]
 

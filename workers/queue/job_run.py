@@ -45,6 +45,8 @@ T = TypeVar("T")
 PROGRESS_S = 0.25
 RETRY_S = 0.5
 _NAME_OF_KIND = {"run_started": "run.started", "stage_started": "stage.started", "stage_finished": "stage.completed"}
+# What a step made that has an event of its own.
+_NAME_OF_PART = {"outline": "outline.ready", "pictures": "image.selected"}
 
 
 class JobRun:
@@ -168,18 +170,26 @@ class JobRun:
             name = _NAME_OF_KIND[event.kind]
         else:
             return
+        parts = {part: event.data[part] for part in _NAME_OF_PART if part in event.data}
         order = self._insist(
             lambda: leases.note(
                 claim,
                 name,
-                event.data,
+                {key: value for key, value in event.data.items() if key not in parts},
                 stage=event.stage,
                 share_done=event.share_done,
                 message=event.message or None,
             )
         )
+        for part, made in parts.items():
+            self._note(_NAME_OF_PART[part], {part: made})
+        for limit, used, most in self._watch.nearly_spent():
+            self._note("budget.warning", {"limit": limit, "used": used, "most": most})
         if order == "cancel":
             self._watch.stop("canceled")
+
+    def _note(self, name: str, data: dict[str, object]) -> None:
+        self._insist(lambda: self._store.leases.note(self._claim, name, data))
 
     def _ask(self, brief: Brief, question: dict[str, object]) -> None:
         timeout_s = brief.approvals.timeout_s

@@ -12,6 +12,9 @@ from workers.store.job import Claim, Use
 
 __all__ = ["Reason", "Watch"]
 
+WARN_SHARE = 0.8
+"""Of a limit: from then on whoever waits should know that it may not suffice."""
+
 Reason = Literal["lost", "canceled", "released", "seconds", "tokens"]
 """Why to stop: another worker has the job; somebody asked; this worker ends; a limit of the budget is reached."""
 
@@ -32,6 +35,7 @@ class Watch:
         self._begun = self._told = time.monotonic()
         self._ended: float | None = None
         self._tokens = self._tokens_told = 0
+        self._warned: set[str] = set()
         self._valid_until = self._begun + claim.lease_s
 
     def limit(self, budget: Budget) -> None:
@@ -64,6 +68,22 @@ class Watch:
             used = self.claim.job.tokens_used + self._tokens
         if self._budget.tokens is not None and used >= self._budget.tokens:
             self.stop("tokens")
+
+    def nearly_spent(self) -> list[tuple[str, float, float]]:
+        """Limits of which four fifths are used: name, used, limit. Each is told once."""
+        with self._lock:
+            job = self.claim.job
+            seconds = job.seconds_used + (self._ended or time.monotonic()) - self._begun
+            used = (
+                ("seconds", seconds, self._budget.seconds),
+                ("tokens", job.tokens_used + self._tokens, self._budget.tokens),
+            )
+            found: list[tuple[str, float, float]] = []
+            for name, now, most in used:
+                if most is not None and now >= WARN_SHARE * most and name not in self._warned:
+                    self._warned.add(name)
+                    found.append((name, round(now, 1), most))
+            return found
 
     def renewed(self, at: float) -> None:
         """The store extended the lease; `at`: our monotonic time from just before we asked."""

@@ -100,6 +100,19 @@ def test_the_limits_count_over_all_attempts(claim: Claim) -> None:
     assert other.reason == "seconds"
 
 
+def test_a_limit_that_is_nearly_reached_is_told_once(claim: Claim) -> None:
+    watch = Watch(replace(claim, job=replace(claim.job, seconds_used=85.0, tokens_used=70)))
+    assert watch.nearly_spent() == [], "no limits yet"
+    watch.limit(Budget(seconds=100.0, tokens=100))
+    assert [(name, most) for name, _, most in watch.nearly_spent()] == [("seconds", 100.0)]
+    watch.spend(9)
+    assert watch.nearly_spent() == []
+    watch.spend(1)
+    assert watch.nearly_spent() == [("tokens", 80, 100)]
+    assert watch.nearly_spent() == []
+    assert watch.reason is None
+
+
 def test_the_first_reason_counts_but_a_lost_lease_before_all(claim: Claim) -> None:
     watch = Watch(claim)
     watch.stop("canceled")
