@@ -55,6 +55,7 @@ class JobService:
         self.dispatcher = Dispatcher(make_app(self.settings), self.store)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.owner = ""
+        self.program = PROGRAM
 
     def start(self, *roles: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ class JobService:
         }
         with (self.home / f"{role}-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), role], env=env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, str(self.program), role], env=env, stdout=log, stderr=log, start_new_session=True
             )
         self.processes.append(process)
         return process
