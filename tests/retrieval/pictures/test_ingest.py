@@ -210,7 +210,7 @@ import sys
 from pathlib import Path
 from retrieval.library import PictureLibrary
 import retrieval.pictures.ingest
-retrieval.ingest.BATCH_PICTURES = 8
+retrieval.pictures.ingest.BATCH_PICTURES = 8
 print("begun", flush=True)
 with PictureLibrary.open(Path(sys.argv[1])) as library:
     report = library.add([Path(p) for p in sys.argv[2:]], on_progress=lambda p: print("step", flush=True))
