@@ -1,4 +1,4 @@
-"""A whole service for the examples: API on a socket, Redis, a compose and a render worker, beat, as real processes."""
+"""A whole service for the examples: API on a socket, Redis, all kinds of workers, and beat, as real processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     workers = JobService(tmp_path / "home", lease_s=10.0)
     door: Service | None = None
     try:
-        workers.start("compose", "render", "beat")
+        workers.start("compose", "render", "library", "beat")
         door = Service(tmp_path / "home", {})
         door.deliver = workers.dispatcher.deliver  # type: ignore[method-assign]
         with door.served() as url:
