@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from interleaf.errors import ServiceAway
+from interleaf.errors import PictureMissing, ServiceAway
 from tests.api.library_hands import LibraryHands, drawn, picture, zipped
 from tests.api.service import BRIEF, Service, problem
 from workers.store.tables import LibraryRequestRow, LibraryRow
@@ -350,6 +350,21 @@ def test_what_a_key_stores_is_bounded_with_its_pictures(hands: LibraryHands) -> 
     assert client.post("/v1/uploads", files={"file": ("b.png", picture(9))}).status_code == 201
 
 
+def test_an_ingest_stops_where_the_quota_ends(hands: LibraryHands) -> None:
+    pictures = {f"p{i:03}.png": picture(i) for i in range(120)}
+    archive = zipped(pictures)
+    room = sum(len(content) for content in list(pictures.values())[:50])
+    _, secret = hands.service.key("small", max_stored_bytes=len(archive) + room)
+    client = hands.service.client(secret)
+    library = hands.library("l", client)
+    job = hands.ingest(library, hands.upload(archive, "a.zip", client), client=client, dedupe="exact")
+    assert (job["state"], job["error"]["code"]) == ("incomplete", "quota_reached")
+    # What came until then is there, and counted.
+    looked = client.get(f"/v1/libraries/{library}").json()
+    assert 50 <= looked["picture_count"] < 120
+    assert looked["bytes"] > room
+
+
 # Pictures
 
 
@@ -411,6 +426,18 @@ def test_a_picture_is_removed(hands: LibraryHands) -> None:
         assert client.get(f"{path}/{strange}").status_code == 404
         assert client.get(f"{path}/{strange}/file").status_code == 404
         assert client.delete(f"{path}/{strange}").status_code == 404
+
+
+def test_a_picture_of_another_library_is_not_removed_by_a_late_request(hands: LibraryHands) -> None:
+    library, told = filled(hands, count=1)
+    other = hands.library("other")
+    requests, owner = hands.store.library_requests, hands.service.alice_id
+    # As when the picture left this library after the door had looked.
+    late = requests.ask(owner, other, "remove", {"picture_id": told[0]["id"]}, 60)
+    hands.deliver(late.id)
+    with pytest.raises(PictureMissing):
+        requests.answer(late.id)
+    assert hands.service.client().get(f"/v1/libraries/{library}/pictures").json()["data"] == told
 
 
 # Searches
