@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from interleaf.errors import InvalidBrief, shown
 from interleaf.schema import Brief
 
-__all__ = ["brief_from", "read_brief"]
+__all__ = ["brief_fields", "brief_from", "read_brief"]
 
 MAX_BRIEF_BYTES = 4 * 2**20
 REMEDY = "`interleaf schema brief` prints every field."
@@ -39,6 +39,13 @@ def brief_from(fields: Brief | Mapping[str, Any]) -> Brief:
 
 def read_brief(path: Path) -> tuple[Brief, Path]:
     """The brief in a YAML or JSON file, and the folder from which its relative paths start."""
+    fields, folder = brief_fields(path)
+    return brief_from(fields), folder
+
+
+def brief_fields(path: Path) -> tuple[dict[str, Any], Path]:
+    """The same before it is held against the schema, as it is when placeholders stand in it. InvalidBrief when there
+    are no fields in the file."""
     try:
         if path.stat().st_size > MAX_BRIEF_BYTES:
             raise InvalidBrief(path.name, f"is larger than {MAX_BRIEF_BYTES} bytes.", "Put long notes into files.")
@@ -55,7 +62,7 @@ def read_brief(path: Path) -> tuple[Brief, Path]:
         raise InvalidBrief(f"{path.name}{line}", f"cannot be parsed: {shown(error)}", "Correct the syntax.") from error
     if not isinstance(fields, dict):
         raise InvalidBrief(path.name, "holds no fields.", "Write `instruction: …` at least. " + REMEDY)
-    return brief_from(fields), path.absolute().parent
+    return fields, path.absolute().parent
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

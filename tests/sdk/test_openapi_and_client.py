@@ -49,6 +49,10 @@ RECORDS = {
     "PictureView": "PictureRecord",
     "HitView": "HitRecord",
     "HitList": "HitList",
+    "ScheduleLine": "ScheduleLine",
+    "ScheduleView": "ScheduleRecord",
+    "ScheduleRunView": "ScheduleRunRecord",
+    "TimesView": "TimeList",
     "KeyView": "ApiKeyRecord",
     "NewKey": "NewApiKey",
     "Problem": "Problem",
@@ -68,6 +72,19 @@ JOB: dict[str, Any] = {
     "progress": {},
     "use": {"seconds": 0, "tokens": 0},
     "last_event_id": 1,
+}
+
+SCHEDULE: dict[str, Any] = {
+    "id": "sch_1",
+    "name": "n",
+    "time_zone": "UTC",
+    "overlap": "skip",
+    "catch_up_s": 60,
+    "jitter_s": 0,
+    "version": 3,
+    "run_count": 0,
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
 }
 
 
@@ -97,6 +114,9 @@ def every_request() -> list[httpx.Request]:
     told = service_records.JobRecord.model_validate(JOB).created_at
     document = service_records.DocumentLine(id="doc_1", title="t", version=3, created_at=told)
     dates = {"created_from": told, "created_before": told}
+    timetable: dict[str, Any] = {"cron": "* * * * *", "time_zone": "UTC", "starts_at": told, "ends_at": told}
+    rules = {"variables": {"a": 1}, "overlap": "skip", "catch_up_s": 60, "jitter_s": 1, "publish_after_s": 1}
+    schedule = service_records.ScheduleLine.model_validate(SCHEDULE)
     methods: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
         (client.jobs.list, (), {**at, "states": ["queued"], "kinds": ["article"], "metadata": {"a": "b"}, **dates}),
         (client.jobs.list, (), {"before": "x", "external_id": "e"}),
@@ -144,6 +164,17 @@ def every_request() -> list[httpx.Request]:
         (client.libraries.picture, ("lib_1", "a"), {}),
         (client.libraries.remove, ("lib_1", "a"), {}),
         (client.libraries.read, ("lib_1", "a"), {}),
+        (client.schedules.create, ("n", {"instruction": "x"}), {**timetable, **rules, "idempotency_key": "i"}),
+        (client.schedules.preview, (), {**timetable, "count": 1}),
+        (client.schedules.list, (), at),
+        (client.schedules.get, ("sch_1",), {}),
+        (client.schedules.update, (schedule,), {"cron": None, "at": told}),
+        (client.schedules.pause, ("sch_1",), {}),
+        (client.schedules.resume, (schedule,), {}),
+        (client.schedules.trigger, ("sch_1",), {"wait_s": 1, "idempotency_key": "i"}),
+        (client.schedules.runs, ("sch_1",), at),
+        (client.schedules.runs, ("sch_1",), {"before": "x"}),
+        (client.schedules.delete, ("sch_1",), {}),
         (client.keys.create, ("n", ["jobs:read"]), quotas),
         (client.keys.list, (), at),
         (client.keys.revoke, ("key_1",), {}),

@@ -29,6 +29,7 @@ from interleaf.service.service_records import (
     Page,
     UploadRecord,
 )
+from interleaf.service.service_schedules import AsyncSchedules
 from interleaf.service.steps import SentFile
 from interleaf.service.wire import AsyncWire
 
@@ -68,6 +69,7 @@ class AsyncClient:
         self.artifacts = AsyncArtifacts(self._wire, self._calls)
         self.uploads = AsyncUploads(self._wire, self._calls)
         self.libraries = AsyncLibraries(self._wire, self._calls)
+        self.schedules = AsyncSchedules(self._wire, self._calls)
         self.keys = AsyncKeys(self._wire, self._calls)
 
     async def compose(

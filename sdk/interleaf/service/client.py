@@ -29,6 +29,7 @@ from interleaf.service.service_records import (
     Page,
     UploadRecord,
 )
+from interleaf.service.service_schedules import Schedules
 from interleaf.service.steps import SentFile
 from interleaf.service.wire import Wire
 
@@ -68,6 +69,7 @@ class Client:
         self.artifacts = Artifacts(self._wire, self._calls)
         self.uploads = Uploads(self._wire, self._calls)
         self.libraries = Libraries(self._wire, self._calls)
+        self.schedules = Schedules(self._wire, self._calls)
         self.keys = Keys(self._wire, self._calls)
 
     def compose(

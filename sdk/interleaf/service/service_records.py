@@ -42,7 +42,11 @@ __all__ = [
     "PlacedPictureRecord",
     "Problem",
     "Question",
+    "ScheduleLine",
+    "ScheduleRecord",
+    "ScheduleRunRecord",
     "SpanRecord",
+    "TimeList",
     "UploadRecord",
     "VersionRecord",
     "WordsRecord",
@@ -399,6 +403,58 @@ class HitList(Record):
     """What was found, best first."""
 
     hits: tuple[HitRecord, ...]
+
+
+class ScheduleRunRecord(Record):
+    """What became of a time of a schedule, or of a run by hand: waiting, ordered, skipped, missed or failed."""
+
+    id: str
+    due_at: datetime
+    by_hand: bool
+    outcome: str
+    decided_at: datetime
+    number: int | None = None
+    job_id: str | None = None
+    publish_at: datetime | None = None
+    missed_count: int = 0
+    error: Problem | None = None
+
+
+class ScheduleLine(Record):
+    """A schedule in a list, without its brief. `version` rises with each change by its owner."""
+
+    id: str
+    name: str
+    cron: str | None = None
+    at: datetime | None = None
+    time_zone: str
+    overlap: str
+    catch_up_s: int
+    jitter_s: int
+    publish_after_s: int | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    paused_at: datetime | None = None
+    next_due_at: datetime | None = None
+    version: int
+    run_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ScheduleRecord(ScheduleLine):
+    """A schedule with its brief, its next five times (in its time zone) and its last five runs."""
+
+    brief: dict[str, Any]
+    variables: dict[str, Any] = Field(default_factory=dict)
+    next_times: tuple[datetime, ...] = ()
+    last_runs: tuple[ScheduleRunRecord, ...] = ()
+
+
+class TimeList(Record):
+    """Times at which a timetable is due, in its time zone."""
+
+    times: tuple[datetime, ...]
 
 
 class ApiKeyRecord(Record):
