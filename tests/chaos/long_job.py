@@ -1,5 +1,5 @@
-"""Long job (C15): a job that takes ten times the visibility time-out is begun once, by one worker; stock Celery hands
-it to a second worker while the first still works.
+"""Long job (C15): a job that takes ten times the visibility time-out is begun once, by one worker, although another one
+comes up meanwhile, as when a service grows; stock Celery hands it to that one, too.
 
     python -m tests.chaos.long_job --jobs 2 --database sqlite|postgres
 """
@@ -24,7 +24,7 @@ TIMES = 10
 
 
 def long_job(jobs: int = 2, database: Kind = "sqlite", visibility_s: float = 2.0) -> Verdict:
-    """`jobs`: long ones, one after another; two workers are there, one of them with nothing to do."""
+    """`jobs`: long ones, one after another; of two workers one has nothing to do, and is started again meanwhile."""
     verdict = Verdict(f"jobs of {TIMES} x the visibility time-out of {visibility_s:g} s, {database}")
     # A lease shorter than the job and longer than the time-out: it is the messages that are to come twice.
     with ChaosService(database, lease_s=4.0, visibility_timeout_s=visibility_s) as service:
@@ -37,7 +37,14 @@ def long_job(jobs: int = 2, database: Kind = "sqlite", visibility_s: float = 2.0
             for number in range(jobs):
                 title = f"Long {number}"
                 begun = time.monotonic()
-                job = client.jobs.create(order(title)).wait(TIMES * visibility_s * SECTIONS + 120)
+                job = client.jobs.create(order(title))
+                service.wait_for(lambda title=title: bool(service.begun(title)), "it is begun")  # type: ignore[misc]
+                time.sleep(2 * visibility_s)
+                at_work = service.composer_of(service.begun(title)[0][0])
+                for name in service.composers:
+                    if name != at_work:
+                        service.kill(name)
+                job.wait(TIMES * visibility_s * SECTIONS + 120)
                 took.append(time.monotonic() - begun)
                 accepted.append(job.id)
                 names = [event.name for event in job.events()]
@@ -59,8 +66,11 @@ def long_job(jobs: int = 2, database: Kind = "sqlite", visibility_s: float = 2.0
 
 def _stock(visibility_s: float, seconds: float) -> int:
     """How often stock Celery begins a job of so many seconds before it has ended once."""
-    with StockCelery(visibility_s) as stock:
+    with StockCelery(visibility_s, workers=1) as stock:
         stock.send("long", seconds)
+        assert stock.wait_for_began("long", 1, 60.0) is not None, "stock Celery does not begin the job"
+        time.sleep(2 * visibility_s)
+        stock.join()
         until = time.monotonic() + seconds + 60
         while not stock.ended("long") and time.monotonic() < until:
             time.sleep(0.05)

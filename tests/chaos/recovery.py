@@ -113,7 +113,6 @@ def _killing(service: ChaosService, client: Client, kills: int, accepted: list[s
 def _stock(patience_s: float) -> float | None:
     """Seconds until stock Celery begins a killed worker's job again; None when that takes longer than we wait."""
     with StockCelery(VISIBILITY_S) as stock:
-        stock.past_first_look()
         stock.send("lost", 2 * patience_s + 60)
         assert stock.wait_for_began("lost", 1, 60.0) is not None, "stock Celery does not begin a job"
         stock.kill(stock.began("lost")[0])
