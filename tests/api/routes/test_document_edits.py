@@ -11,7 +11,9 @@ import pytest
 from interleaf.schema import Article
 from interleaf.text import clean
 from tests.agents.editing.pieces import BOAT, HARBOUR, LOCK, MILL, PIECE
+from tests.api.library_hands import LibraryHands, picture, zipped
 from tests.api.service import Service, problem
+from workers.store.ids import is_id
 
 WISH = {"op": "rewrite", "block_id": "b-p1", "wish": "for children"}
 
@@ -295,6 +297,71 @@ def test_hostile_text_is_kept_as_text_and_what_cannot_be_edited_says_so(service:
         "edit_refused",
     )
     assert problem(client.get(f"{foreign}/diff")) == (422, "edit_refused")
+
+
+def test_a_place_is_searched_in_the_briefs_libraries_and_shows_what_was_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = LibraryHands(service, monkeypatch)
+    others = hands.deliver
+
+    def deliver(named: str) -> None:
+        job = hands.store.results.job(named) if is_id("job", named) else None
+        kind = "" if job is None else job.kind
+        if kind == "edit":
+            hands.work.edit(named)
+        elif kind != "render":
+            others(named)
+
+    service.deliver = deliver  # type: ignore[method-assign]
+    client, names = service.client(), ("a harbour at low tide", "a water mill", "an espresso machine")
+    rows = "".join(f'p{number}.png,"{name}"\n' for number, name in enumerate(names))
+    files = {f"p{number}.png": picture(number) for number in range(len(names))}
+    library = hands.library("coast")
+    archive = zipped({**files, "manifest.csv": f"file,caption\n{rows}".encode()})
+    assert hands.ingest(library, hands.upload(archive, "coast.zip"))["state"] == "succeeded"
+    at = f"/v1/documents/{service.piece(PIECE, libraries=['coast'])}"
+    # By the words around it: the paragraph after the figure tells of mills.
+    found = client.post(f"{at}/blocks/b-f1/search", json={"k": 2})
+    assert found.status_code == 200, found.text
+    assert found.json()["hits"][0]["picture"]["caption"] == "a water mill"
+    hit = client.post(f"{at}/blocks/b-f1/search", json={"text": "espresso", "libraries": [library], "k": 1}).json()
+    chosen = hit["hits"][0]["picture"]
+    assert chosen["caption"] == "an espresso machine"
+    swap = {"op": "swap_picture", "block_id": "b-f1", "picture_id": chosen["id"]}
+    swapped = client.post(f"{at}/edits", json=swap, headers={"If-Match": '"1"', "Prefer": "wait=30"})
+    assert (swapped.status_code, swapped.headers["Preference-Applied"]) == (201, "wait=30"), swapped.text
+    assert swapped.json()["version"] == 2
+    figure = Article.model_validate(swapped.json()["article"]).figures[0]
+    assert (figure.picture_id, figure.caption) == (chosen["id"], "an espresso machine")
+    file = client.get(f"{at}/pictures/{chosen['id']}/file")
+    assert (file.status_code, file.content) == (200, client.get(chosen["url"]).content)
+    again = client.post(f"{at}/blocks/b-f1/search", json={"text": "espresso", "k": 9}).json()["hits"]
+    assert chosen["id"] not in [one["picture"]["id"] for one in again], "it is shown already"
+    # A picture of somebody else's library is nowhere; nothing tells that it is there.
+    secret = service.client(service.bob)
+    theirs = hands.library("theirs", secret)
+    hands.ingest(theirs, hands.upload(picture(9), "x.png", secret), client=secret)
+    hidden = secret.get(f"/v1/libraries/{theirs}/pictures").json()["data"][0]["id"]
+    refused = client.post(
+        f"{at}/edits", json=swap | {"picture_id": hidden}, headers={"If-Match": '"2"', "Prefer": "wait=30"}
+    )
+    assert (refused.status_code, refused.json()["state"]) == (202, "failed")
+    assert refused.json()["error"]["code"] == "picture_missing"
+    assert client.get(at).json()["version"] == 2
+    # What is sent is taken in; what is no picture is refused, and the document stays.
+    upload = client.post("/v1/uploads", files={"file": ("y.png", picture(11))}).json()["id"]
+    more = {"op": "insert_picture", "place": {"before": "b-p1"}, "upload_id": upload}
+    sent = client.post(f"{at}/edits", json=more, headers={"If-Match": '"2"', "Prefer": "wait=30"})
+    assert sent.status_code == 201, sent.text
+    new = Article.model_validate(sent.json()["article"]).figures[0]
+    assert client.get(f"{at}/pictures/{new.picture_id}/file").status_code == 200
+    upload = client.post("/v1/uploads", files={"file": ("z.md", b"# no picture")}).json()["id"]
+    none = client.post(
+        f"{at}/edits", json=more | {"upload_id": upload}, headers={"If-Match": '"3"', "Prefer": "wait=30"}
+    )
+    assert (none.status_code, none.json()["error"]["code"]) == (202, "picture_unreadable")
+    hands.close()
 
 
 _JSON = {"If-Match": '"1"', "Content-Type": "application/json"}
