@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -103,8 +104,8 @@ class FilesRun:
                 self._dispatcher.deliver(following.job.id)
 
     def _go_on(self, format: str) -> None:
-        said = {"stage": "render", "message": format}
-        if self._insist(lambda: self._store.leases.note(self._claim, "stage.progress", **said)) == "cancel":
+        note = partial(self._store.leases.note, self._claim, "stage.progress", stage="render", message=format)
+        if self._insist(note) == "cancel":
             self._watch.stop("canceled")
         if self._watch.canceled():
             raise RunCanceled(self._claim.job_id, f"was stopped ({self._watch.reason}).")

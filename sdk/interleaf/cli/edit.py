@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -14,18 +14,13 @@ from interleaf.cli.edit_display import tell_block, tell_blocks, tell_changes, te
 from interleaf.cli.printing import json_line, say
 from interleaf.cli.server_option import KeyFileOption, ServerOption
 
-if TYPE_CHECKING:
-    import click
-
 __all__ = ["app"]
 
 
 class _TargetFirst(TyperGroup):
     """`interleaf edit TARGET --op …` is `interleaf edit apply TARGET --op …`."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
             args = ["apply", *args]
         return super().resolve_command(ctx, args)

@@ -86,12 +86,12 @@ def test_a_change_says_which_version_it_changes_and_is_refused_when_there_is_a_n
     for path, body in (("edits", typed("x")), ("undo", None), ("redo", None), ("restore", {"version": 1})):
         for header in ({}, {"If-Match": "*"}):
             assert problem(client.post(f"{at}/{path}", json=body, headers=header)) == (428, "version_unsaid")
-        for header in ('"2"', '"2-abc"', '"x"', "x", 'W/"7", "9"'):
-            answer = client.post(f"{at}/{path}", json=body, headers={"If-Match": header})
-            assert problem(answer) == (412, "version_stale"), (path, header)
+        for tag in ('"2"', '"2-abc"', '"x"', "x", 'W/"7", "9"'):
+            answer = client.post(f"{at}/{path}", json=body, headers={"If-Match": tag})
+            assert problem(answer) == (412, "version_stale"), (path, tag)
     assert client.get(at).json()["version"] == 1
-    for number, header in enumerate(('"1"', 'W/"2-00ff"', '"7", "3-ab"'), 2):
-        assert client.post(f"{at}/edits", json=typed(str(number)), headers={"If-Match": header}).status_code == 201
+    for number, tag in enumerate(('"1"', 'W/"2-00ff"', '"7", "3-ab"'), 2):
+        assert client.post(f"{at}/edits", json=typed(str(number)), headers={"If-Match": tag}).status_code == 201
     assert client.get(at).json()["version"] == 4
 
 
@@ -313,7 +313,7 @@ def test_a_place_is_searched_in_the_briefs_libraries_and_shows_what_was_found(
         elif kind != "render":
             others(named)
 
-    service.deliver = deliver  # type: ignore[method-assign]
+    service.deliver = deliver  # type: ignore[method-assign,assignment]
     client, names = service.client(), ("a harbour at low tide", "a water mill", "an espresso machine")
     rows = "".join(f'p{number}.png,"{name}"\n' for number, name in enumerate(names))
     files = {f"p{number}.png": picture(number) for number in range(len(names))}

@@ -260,7 +260,7 @@ def test_the_document_machine(store: Store) -> None:
         pass
 
     Machine.store = store
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(  # type: ignore[no-untyped-call,unused-ignore]
         Machine, settings=settings(max_examples=15, stateful_step_count=40, deadline=None)
     )
 
