@@ -23,6 +23,7 @@ from interleaf.cli.keys import app as keys_app
 from interleaf.cli.library import app as library_app
 from interleaf.cli.models import app as models_app
 from interleaf.cli.runs import runs
+from interleaf.cli.schedules import app as schedules_app
 from interleaf.cli.schema import schema
 from interleaf.errors import InterleafError, error_to_record
 
@@ -53,6 +54,7 @@ app.add_typer(eval_app, name="eval")
 app.command(name="schema")(schema)
 app.command(name="runs")(runs)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(schedules_app, name="schedules")
 app.add_typer(keys_app, name="keys")
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 app.command(name="health", epilog=serve_command.HEALTH_EPILOG)(serve_command.health)
