@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agents.context import Writer
 from interleaf.errors import (
@@ -24,6 +24,7 @@ from interleaf.errors import (
 from interleaf.schema import Article, Brief, Budget, Event, Notice
 from workers.composing import Composing
 from workers.queue.dispatch import Dispatcher
+from workers.queue.job_notes import JobNotes
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.queue.render_order import RenderOrder
 from workers.queue.rendering import article_json, store_file, wanted_formats
@@ -34,6 +35,7 @@ from workers.run.takeover import take_over
 from workers.settings import Settings
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
+from workers.store.leases import Note
 from workers.store.results import LIMIT_CODES, JobDocument
 
 __all__ = ["JobRun"]
@@ -71,6 +73,7 @@ class JobRun:
         self._library_dir = library_dir or store.settings.libraries_dir / claim.job.owner
         self._folder = RunFolder.at(store.settings.runs_dir, claim.job.run_id)
         self._watch = Watch(claim, renew=keeper.renew)
+        self._notes = JobNotes(store.database, store.leases, self._watch)
         self._progress_at = 0.0
 
     def run(self) -> None:
@@ -91,12 +94,15 @@ class JobRun:
     def _work(self) -> bool:
         """Whether the piece is being rendered now, so that the lease must be kept."""
         try:
-            document = self._insist(lambda: self._store.results.document_of(self._claim.job_id))
-            brief = Brief.model_validate(self._insist(lambda: self._store.results.brief(self._claim.job_id)))
+            document, asked = self._insist(self._read)
+            brief = Brief.model_validate(asked)
             self._watch.limit(_limits(brief.budget, self._store.settings))
+            article = None
             if document is None:
-                document = self._composed(brief)
-            return document is not None and self._rendering(brief, document)
+                article = self._composed(brief)
+                if article is None:
+                    return False
+            return self._rendering(brief, document, article)
         except (LeaseLost, ServiceAway):
             raise
         except InterleafError as error:
@@ -114,7 +120,14 @@ class JobRun:
             )
         return False
 
-    def _composed(self, brief: Brief) -> JobDocument | None:
+    def _read(self) -> tuple[JobDocument | None, Mapping[str, Any]]:
+        """The document, if an earlier attempt kept it, and what was asked."""
+        results, job_id = self._store.results, self._claim.job_id
+        with self._store.database.reading():
+            return results.document_of(job_id), results.brief(job_id)
+
+    def _composed(self, brief: Brief) -> Article | None:
+        """The finished piece; None when the job was asked about, ended or let go."""
         composing = Composing(
             self._folder,
             self._store.settings,
@@ -132,10 +145,7 @@ class JobRun:
         if composing.question is not None:
             self._ask(brief, composing.question)
             return None
-        article = composing.article
-        if article is None:
-            article = self._stopped(composing)
-        return None if article is None else self._kept(article)
+        return composing.article or self._stopped(composing)
 
     def _stream(self, composing: Composing, brief: Brief) -> None:
         job = self._claim.job
@@ -159,7 +169,6 @@ class JobRun:
 
     def _tell(self, event: Event) -> None:
         """Write an event of the run into the job; what the job says by itself (asked, ended) is left out."""
-        leases, claim = self._store.leases, self._claim
         if event.kind == "progress":
             now = time.monotonic()
             if now - self._progress_at < PROGRESS_S:
@@ -171,10 +180,10 @@ class JobRun:
         else:
             return
         parts = {part: event.data[part] for part in _NAME_OF_PART if part in event.data}
-        order = self._insist(
-            lambda: leases.note(
-                claim,
+        self._notes.add(
+            Note(
                 name,
+                self._store.clock(),
                 {key: value for key, value in event.data.items() if key not in parts},
                 stage=event.stage,
                 share_done=event.share_done,
@@ -185,18 +194,16 @@ class JobRun:
             self._note(_NAME_OF_PART[part], {part: made})
         for limit, used, most in self._watch.nearly_spent():
             self._note("budget.warning", {"limit": limit, "used": used, "most": most})
-        if order == "cancel":
-            self._watch.stop("canceled")
 
     def _note(self, name: str, data: dict[str, object]) -> None:
-        self._insist(lambda: self._store.leases.note(self._claim, name, data))
+        self._notes.add(Note(name, self._store.clock(), data))
 
     def _ask(self, brief: Brief, question: dict[str, object]) -> None:
         timeout_s = brief.approvals.timeout_s
         self._keeper.let_go(self._watch)
         use = self._watch.take_use()
         try:
-            self._insist(
+            self._write(
                 lambda: self._store.leases.ask(
                     self._claim,
                     question,
@@ -206,7 +213,7 @@ class JobRun:
                 )
             )
         except RunCanceled:
-            self._insist(lambda: self._store.leases.finish(self._claim, "canceled", used=use))
+            self._write(lambda: self._store.leases.finish(self._claim, "canceled", used=use))
 
     def _stopped(self, composing: Composing) -> Article | None:
         """What there is to keep of a run that was stopped, if a limit stopped it; else the job is ended or let go."""
@@ -224,25 +231,31 @@ class JobRun:
         self._keeper.let_go(self._watch)
         use = self._watch.take_use()
         if reason == "canceled":
-            self._insist(lambda: leases.finish(claim, "canceled", used=use))
+            self._write(lambda: leases.finish(claim, "canceled", used=use))
         elif reason == "released":
-            self._insist(lambda: leases.release(claim, use))
+            self._write(lambda: leases.release(claim, use))
         else:
             raise CompositionFailed("run", "ended without an article.", "Please report it.")
         return None
 
-    def _kept(self, article: Article) -> JobDocument:
-        file = store_file(self._store, self._claim.job, article_json(article))
-        return self._insist(lambda: self._store.results.keep_document(self._claim, article, file))
-
-    def _rendering(self, brief: Brief, document: JobDocument) -> bool:
-        """Send the formats out. This worker keeps the lease until the last of them is there, and is free meanwhile."""
-        wanted = wanted_formats(brief)
+    def _rendering(self, brief: Brief, document: JobDocument | None, article: Article | None) -> bool:
+        """Keep a new piece, and send the formats out. This worker keeps the lease until the last of them is there, and
+        is free meanwhile."""
+        store, claim, wanted = self._store, self._claim, wanted_formats(brief)
+        file = None if article is None else store_file(store, claim.job, article_json(article))
         self._watch.end()
         use = self._watch.take_use()
-        self._insist(lambda: self._store.leases.note(self._claim, "stage.started", stage="render"))
-        self._insist(lambda: self._store.leases.beat(self._claim, use))
-        if self._insist(lambda: self._store.results.settle(self._claim, document.id, wanted)) is not None:
+
+        def begin() -> bool:
+            """Whether nothing is left to be made."""
+            kept = document
+            if article is not None and file is not None:
+                kept = store.results.keep_document(claim, article, file)
+            assert kept is not None
+            store.leases.tell(claim, (Note("stage.started", store.clock(), stage="render"),), use)
+            return store.results.settle(claim, kept.id, wanted) is not None
+
+        if self._write(begin):
             return False
         order = RenderOrder(self._store, self._dispatcher, self._keeper, self._watch, wanted)
         self._keeper.keep(self._watch, order.carry_on)
@@ -255,7 +268,11 @@ class JobRun:
     def _fail(self, error: InterleafError) -> None:
         self._keeper.let_go(self._watch)
         use = self._watch.take_use()
-        self._insist(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
+        self._write(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
+
+    def _write(self, write: Callable[[], T]) -> T:
+        """Do it in one transaction with the notes that wait, however long the store is away."""
+        return self._insist(lambda: self._notes.with_those(write))
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Do it, however long the store is away: the piece is not thrown away for that. Not when this worker ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +16,7 @@ from workers.store.ids import is_id
 from workers.store.job_transitions import FINAL
 from workers.store.tables import JobEventRow, JobRow
 
-__all__ = ["MAX_EVENTS", "EventPage", "JobEvent", "JobEvents", "append_event"]
+__all__ = ["MAX_EVENTS", "EventPage", "JobEvent", "JobEvents", "append_event", "append_events"]
 
 # Made once: a statement that is made anew is also looked up anew among the compiled ones.
 _APPEND: Final = insert(JobEventRow.__table__)  # type: ignore[arg-type]
@@ -52,9 +52,19 @@ def append_event(
     session: Session, job_id: str, event_id: int, name: str, at: datetime, data: Mapping[str, Any]
 ) -> None:
     """Write an event. `event_id` is the job's new `event_count`, raised in the same transaction."""
+    append_events(session, job_id, event_id, [(name, at, data)])
+
+
+def append_events(
+    session: Session, job_id: str, first_id: int, told: Sequence[tuple[str, datetime, Mapping[str, Any]]]
+) -> None:
+    """Write events with rising ids, each by name, time and data; the last has the job's new `event_count`."""
     session.connection().execute(
         _APPEND,
-        {"job_id": job_id, "id": event_id, "name": name, "at": at, "data": dict(data)},
+        [
+            {"job_id": job_id, "id": event_id, "name": name, "at": at, "data": dict(data)}
+            for event_id, (name, at, data) in enumerate(told, first_id)
+        ],
     )
 
 

@@ -95,7 +95,7 @@ class Job:
     @classmethod
     def new(cls, **values: Any) -> Job:
         """The value of a row that was just inserted with `values`, by the row's attributes; the others are empty."""
-        return cls(**{name: values.get(attribute) for name, attribute in _attributes()})
+        return cls(**cast(Any, {name: values.get(attribute) for name, attribute in _attributes()}))
 
 
 @cache

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, case, func, update
 from sqlalchemy.orm import Session
 
-from workers.store.events import append_event
+from workers.store.events import append_event, append_events
 from workers.store.job import Job
 from workers.store.job_transitions import FINAL, STAMPS, JobState, sources_of
 from workers.store.tables import JobRow
 
-__all__ = ["change", "move"]
+__all__ = ["change", "move", "tell"]
 
 
 def move(
@@ -79,6 +79,29 @@ def change(
         return None
     append_event(session, job_id, row.event_count, event, now, {"attempt": row.attempt} | dict(data))
     return Job.of_row(row)
+
+
+def tell(
+    session: Session,
+    job_id: str,
+    told: Sequence[tuple[str, datetime, Mapping[str, Any]]],
+    *conditions: ColumnElement[bool],
+    values: Mapping[str, Any],
+) -> JobState | None:
+    """Write `values` and several events at once, each by name, time and data, under the conditions of `change`; the
+    state in which the job is."""
+    row = session.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.state.not_in(sorted(FINAL)), *conditions)
+        .values({"event_count": JobRow.event_count + len(told), **values})
+        .returning(JobRow.event_count, JobRow.attempt, JobRow.state),
+        execution_options={"synchronize_session": False},
+    ).one_or_none()
+    if row is None:
+        return None
+    events = [(name, at, {"attempt": row.attempt} | dict(data)) for name, at, data in told]
+    append_events(session, job_id, row.event_count - len(told) + 1, events)
+    return cast(JobState, row.state)
 
 
 def _while_canceling(state: JobState, column: Any) -> Any:

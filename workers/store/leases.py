@@ -7,7 +7,8 @@ that was given up and comes back later (a long pause, SIGSTOP) can change nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -20,11 +21,11 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.ids import is_id, new_id
 from workers.store.job import Claim, Job, OnTimeout, Use
-from workers.store.job_moves import change, move
+from workers.store.job_moves import move, tell
 from workers.store.job_transitions import JobState
 from workers.store.tables import JobRow
 
-__all__ = ["Ending", "Leases", "Order"]
+__all__ = ["Ending", "Leases", "Note", "Order"]
 
 Order = Literal["go_on", "cancel"]
 """What a worker is to do next. After `cancel` it stops soon and calls `finish` with whatever state it reached."""
@@ -37,6 +38,33 @@ NOTHING: Final = Use()
 # `job.` belongs to the store.
 _NOTE: Final = re.compile(r"(?!job\.)[a-z][a-z_]*(\.[a-z][a-z_]*){0,3}")
 _HELD: Final[tuple[JobState, ...]] = ("running", "canceling")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a worker tells of a job, as `Leases.note` takes it."""
+
+    name: str
+    at: datetime
+    data: Mapping[str, Any] = field(default_factory=dict)
+    stage: str | None = None
+    share_done: float | None = None
+    message: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NOTE.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is not the name of a worker's event")
+
+    def said(self) -> dict[str, Any]:
+        """What goes into the job as well."""
+        said: dict[str, Any] = {}
+        if self.stage is not None:
+            said = {"stage": self.stage, "share_done": self.share_done}
+        elif self.share_done is not None:
+            said = {"share_done": self.share_done}
+        if self.message is not None:
+            said["message"] = clean_line(self.message)[:MAX_MESSAGE_CHARS]
+        return said
 
 
 class Leases:
@@ -109,23 +137,22 @@ class Leases:
         `message` (one line). All three go into the job and into the event; None leaves the job's as it is, except that
         a stage without a share makes the share unknown. Does not extend the lease. The answer is that of `beat`.
         """
-        if not _NOTE.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of a worker's event")
-        now = self._clock()
-        said: dict[str, Any] = {}
-        if stage is not None:
-            said = {"stage": stage, "share_done": share_done}
-        elif share_done is not None:
-            said = {"share_done": share_done}
-        if message is not None:
-            said["message"] = clean_line(message)[:MAX_MESSAGE_CHARS]
+        note = Note(name, self._clock(), data or {}, stage=stage, share_done=share_done, message=message)
+        return self.tell(claim, (note,))
+
+    def tell(self, claim: Claim, notes: Sequence[Note], used: Use = NOTHING) -> Order:
+        """Write several notes at once, in their order, each as `note` does; and what was used."""
+        told = []
+        values: dict[str, Any] = {}
+        for note in notes:
+            said = note.said()
+            values |= said
+            told.append((note.name, note.at, said | dict(note.data)))
         with self._database.transaction() as session:
-            job = change(
-                session, claim.job_id, now, *_fence(claim), event=name, data=said | dict(data or {}), values=said
-            )
-        if job is None:
+            state = tell(session, claim.job_id, told, *_fence(claim), values=values | _added(used))
+        if state is None:
             raise _lost(claim)
-        return "cancel" if job.state == "canceling" else "go_on"
+        return "cancel" if state == "canceling" else "go_on"
 
     def ask(
         self,

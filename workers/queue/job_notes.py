@@ -1,0 +1,85 @@
+"""Job notes: what a run tells of its course, written a few times a second and not one by one: each commit waits for the
+disk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from interleaf.errors import InterleafError, LeaseLost, ServiceAway
+from workers.queue.watch import Watch
+from workers.store.database import Database
+from workers.store.leases import Leases, Note
+
+__all__ = ["JobNotes"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A reader does not see more than a few changes in a second, and a killed worker takes no more than this with it.
+DELAY_S: Final = 0.2
+
+
+class JobNotes:
+    """Notes of one claimed job on their way to the store, in their order. Safe for several threads.
+
+    They are written by a thread of their own after a moment, or with the next thing that is written of the job.
+    """
+
+    def __init__(self, database: Database, leases: Leases, watch: Watch) -> None:
+        self._database, self._leases, self._watch = database, leases, watch
+        self._lock = threading.Lock()
+        self._waiting: list[Note] = []
+        self._timer: threading.Timer | None = None
+
+    def add(self, note: Note) -> None:
+        """To be written soon. What comes back of it (canceled, lost) is told to the watch."""
+        with self._lock:
+            self._waiting.append(note)
+            self._arm()
+
+    def with_those(self, write: Callable[[], T]) -> T:
+        """`write()` in one transaction with the notes that are not written yet, which come first. LeaseLost;
+        ServiceAway: nothing was written, and the notes are still here; what `write` raises, likewise."""
+        with self._lock:
+            return self._written(write)
+
+    def _written(self, write: Callable[[], T]) -> T:
+        batch = tuple(self._waiting)
+
+        def both() -> tuple[str, T]:
+            order = self._leases.tell(self._watch.claim, batch) if batch else "go_on"
+            return order, write()
+
+        order, result = self._database.together(both)
+        del self._waiting[: len(batch)]
+        if order == "cancel":
+            self._watch.stop("canceled")
+        return result
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(DELAY_S, self._write_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _write_later(self) -> None:
+        with self._lock:
+            self._timer = None
+            if not self._waiting:
+                return
+            try:
+                self._written(lambda: None)
+            except LeaseLost:
+                self._waiting.clear()
+                self._watch.stop("lost")
+            except ServiceAway:
+                # The lease may run out meanwhile; then nobody waits for these any more.
+                if self._watch.reason is None:
+                    self._arm()
+            except InterleafError as error:
+                log.warning("notes of job %s are not written: %s", self._watch.claim.job_id, error)
+                self._waiting.clear()
