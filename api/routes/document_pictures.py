@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256 as sha256_of
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Path, Request, Response
@@ -172,10 +173,8 @@ async def get_document_picture(
         if picture is None:
             raise PictureMissing(picture_id, "is not in this document.", "See its alternatives.")
         # Names that we made: of the run, and the key's id.
-        roots = [door.libraries_dir / key.id]
-        if document.run_id is not None:
-            roots.insert(0, door.runs_dir / document.run_id / "library")
-        for root in roots:
+        run = None if document.run_id is None else door.runs_dir / document.run_id
+        for root in (door.libraries_dir / key.id, *(() if run is None else (run / "library",))):
             reader = PictureReader.opened(root)
             if reader is None:
                 continue
@@ -185,6 +184,11 @@ async def get_document_picture(
                 except PictureMissing:
                     continue
                 return SentFile(picture.id, picture.media_type, size, sha256, partial(pieces_of, path, picture.id))
+        kept = None if run is None else run / "kept" / picture.id
+        if kept is not None and kept.is_file():
+            data = kept.read_bytes()
+            digest = sha256_of(data).hexdigest()
+            return SentFile(picture.id, picture.media_type, len(data), digest, partial(pieces_of, kept, picture.id))
         raise PictureMissing(picture_id, "was removed.", "Show another picture.")
 
     return await file_answer(request, door.threads, await door.threads.run(find), asked)

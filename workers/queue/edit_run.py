@@ -40,6 +40,7 @@ from workers.queue.watch import Watch
 from workers.run.edit_picture import named_picture, taken_picture
 from workers.run.given_files import bring_upload
 from workers.run.intake import Material, read_material
+from workers.run.kept_pictures import keep_pictures
 from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.settings import Settings
@@ -129,6 +130,8 @@ class EditRun:
         if needs_picture(order.edit):
             brought["picture"] = self._picture(order, document, folder, material)
         new = edited(document.article, order.edit, order.version, **brought)
+        if folder is not None and "picture" in brought:
+            keep_pictures(new, folder, self._store.settings.libraries_dir / document.owner)
         self._go_on()
         self._keeper.let_go(self._watch)
         use = self._watch.take_use()

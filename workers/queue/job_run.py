@@ -30,6 +30,7 @@ from workers.queue.render_order import RenderOrder
 from workers.queue.rendering import article_json, store_file, wanted_formats
 from workers.queue.watch import Watch
 from workers.run.given_files import bring_given
+from workers.run.kept_pictures import keep_pictures
 from workers.run.run_folder import RunFolder
 from workers.run.takeover import take_over
 from workers.settings import Settings
@@ -238,6 +239,16 @@ class JobRun:
             raise CompositionFailed("run", "ended without an article.", "Please report it.")
         return None
 
+<<<<<<< /work/main/workers/queue/job_run.py
+    def _kept(self, article: Article) -> JobDocument:
+        keep_pictures(article, self._folder, self._library_dir)
+        file = store_file(self._store, self._claim.job, article_json(article))
+        return self._insist(lambda: self._store.results.keep_document(self._claim, article, file))
+
+    def _rendering(self, brief: Brief, document: JobDocument) -> bool:
+        """Send the formats out. This worker keeps the lease until the last of them is there, and is free meanwhile."""
+        wanted = wanted_formats(brief)
+=======
     def _rendering(self, brief: Brief, document: JobDocument | None, article: Article | None) -> bool:
         """Keep a new piece, and send the formats out. This worker keeps the lease until the last of them is there, and
         is free meanwhile."""

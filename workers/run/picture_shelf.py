@@ -16,6 +16,7 @@ class PictureShelf:
 
     def __init__(self, folder: RunFolder | None, library_dir: Path) -> None:
         self._roots = (library_dir,) if folder is None else (folder.library_dir, library_dir)
+        self._kept = None if folder is None else folder.kept_dir
 
     def path(self, picture_id: str) -> Path:
         """The file that holds its pixels. PictureMissing when it is nowhere."""
@@ -27,4 +28,6 @@ class PictureShelf:
                     return library.pixels_path(picture_id)
                 except PictureMissing:
                     continue
+        if self._kept is not None and (self._kept / picture_id).is_file():
+            return self._kept / picture_id
         raise PictureMissing(picture_id, "is neither in the run nor in the library.", "It may have been removed.")

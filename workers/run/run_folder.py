@@ -4,6 +4,8 @@ runs/<run id>/
     brief.json        the brief as accepted
     material.json     the sources as read, the candidates, notices (written last: its presence means "read")
     library/          pictures handed over with the brief
+    kept/             pictures of a library that the piece shows or might show (kept_pictures.py)
+    versions/         what edits made of the piece in this folder (run_versions.py)
     checkpoints.db    LangGraph's checkpoints
     article.json      the finished piece
     lock              held by the process that works on the run
@@ -59,6 +61,10 @@ class RunFolder:
     @property
     def library_dir(self) -> Path:
         return self.path / "library"
+
+    @property
+    def kept_dir(self) -> Path:
+        return self.path / "kept"
 
     @property
     def checkpoints_path(self) -> Path:

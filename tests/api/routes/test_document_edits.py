@@ -13,6 +13,8 @@ from interleaf.text import clean
 from tests.agents.editing.pieces import BOAT, HARBOUR, LOCK, MILL, PIECE
 from tests.api.library_hands import LibraryHands, picture, zipped
 from tests.api.service import Service, problem
+from workers.run.picture_shelf import PictureShelf
+from workers.run.run_folder import RunFolder
 from workers.store.ids import is_id
 
 WISH = {"op": "rewrite", "block_id": "b-p1", "wish": "for children"}
@@ -361,6 +363,17 @@ def test_a_place_is_searched_in_the_briefs_libraries_and_shows_what_was_found(
         f"{at}/edits", json=more | {"upload_id": upload}, headers={"If-Match": '"3"', "Prefer": "wait=30"}
     )
     assert (none.status_code, none.json()["error"]["code"]) == (202, "picture_unreadable")
+    # The piece keeps what it shows when the library goes.
+    assert client.delete(f"/v1/libraries/{library}").status_code == 204
+    hands.work.sweep(library)
+    assert problem(client.get(chosen["url"])) == (404, "object_unknown")
+    assert not list((service.settings.libraries_dir / service.alice_id / "pictures").rglob(f"{chosen['id']}*"))
+    assert client.get(f"{at}/pictures/{chosen['id']}/file").content == file.content
+    run_id = service.jobs.get(client.get(at).json()["job_id"], service.alice_id).run_id
+    shelf = PictureShelf(
+        RunFolder.at(service.settings.runs_dir, run_id), service.settings.libraries_dir / service.alice_id
+    )
+    assert shelf.path(chosen["id"]).read_bytes() == file.content
     hands.close()
 
 
