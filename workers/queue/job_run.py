@@ -239,21 +239,14 @@ class JobRun:
             raise CompositionFailed("run", "ended without an article.", "Please report it.")
         return None
 
-<<<<<<< /work/main/workers/queue/job_run.py
-    def _kept(self, article: Article) -> JobDocument:
-        keep_pictures(article, self._folder, self._library_dir)
-        file = store_file(self._store, self._claim.job, article_json(article))
-        return self._insist(lambda: self._store.results.keep_document(self._claim, article, file))
-
-    def _rendering(self, brief: Brief, document: JobDocument) -> bool:
-        """Send the formats out. This worker keeps the lease until the last of them is there, and is free meanwhile."""
-        wanted = wanted_formats(brief)
-=======
     def _rendering(self, brief: Brief, document: JobDocument | None, article: Article | None) -> bool:
         """Keep a new piece, and send the formats out. This worker keeps the lease until the last of them is there, and
         is free meanwhile."""
         store, claim, wanted = self._store, self._claim, wanted_formats(brief)
-        file = None if article is None else store_file(store, claim.job, article_json(article))
+        file = None
+        if article is not None:
+            keep_pictures(article, self._folder, self._library_dir)
+            file = store_file(store, claim.job, article_json(article))
         self._watch.end()
         use = self._watch.take_use()
 
