@@ -155,7 +155,12 @@ class JobRun:
             events = composing.stream(answer=job.answer, asked=job.question if job.answer is not None else None)
         else:
             given = bring_given(
-                brief, job.owner, self._store.database, self._store.artifacts, self._folder.path / "uploads"
+                brief,
+                job.owner,
+                self._store.database,
+                self._store.artifacts,
+                self._folder.path / "uploads",
+                max_notes_bytes=(self._store.settings.max_source_mb + self._store.settings.max_upload_mb) * 2**20,
             )
             given = given.model_copy(update={"libraries": self._collections(brief)})
             events = composing.stream(given, Path("/"))

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from interleaf.errors import ArtifactMissing, InvalidBrief
 from interleaf.schema import Brief
 from interleaf.whole_file import write_whole_pieces
+from workers.run.note_archive import unpack_notes
 from workers.store.artifacts import ArtifactStore
 from workers.store.database import Database
 from workers.store.tables import UploadRow
@@ -30,10 +31,14 @@ def bring_upload(row: UploadRow, store: ArtifactStore, folder: Path) -> Path:
     return target
 
 
-def bring_given(brief: Brief, owner: str, database: Database, store: ArtifactStore, folder: Path) -> Brief:
-    """The brief with paths of `folder` in place of `upload:…`; each upload lies there under its own id.
+def bring_given(
+    brief: Brief, owner: str, database: Database, store: ArtifactStore, folder: Path, *, max_notes_bytes: int
+) -> Brief:
+    """The brief with paths of `folder` in place of `upload:…`; each upload lies there under its own id, an archive of
+    notes unpacked.
 
-    InvalidBrief names the field whose upload is not the owner's or expired.
+    InvalidBrief names the field whose upload is not the owner's or expired; SourceUnreadable an archive that is none
+    of notes, or unpacks to more than `max_notes_bytes`.
     """
 
     def brought(path: str, field: str) -> tuple[str, str]:
@@ -58,7 +63,12 @@ def bring_given(brief: Brief, owner: str, database: Database, store: ArtifactSto
     for i, source in enumerate(brief.sources):
         if source.path is not None:
             path, name = brought(source.path, f"sources[{i}].path")
-            source = source.model_copy(update={"path": path, "name": source.name or name})
+            if path != source.path and path.endswith(_SUFFIX["application/zip"]):
+                # Its notes have names of their own.
+                unpacked = unpack_notes(Path(path), name, Path(path).with_suffix(""), max_bytes=max_notes_bytes)
+                source = source.model_copy(update={"path": str(unpacked)})
+            else:
+                source = source.model_copy(update={"path": path, "name": source.name or name})
         sources.append(source)
     pictures = [
         picture.model_copy(update={"path": brought(picture.path, f"pictures[{i}].path")[0]})

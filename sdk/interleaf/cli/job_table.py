@@ -27,10 +27,11 @@ _STYLES: Final = {
 
 def job_table(jobs: Sequence[JobRecord]) -> None:
     """One row each, as they come."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("job", "kind", "state", "where", "created", "name")
+    # An id is for copying: it is never cut off.
+    table = Table(Column("job", no_wrap=True, min_width=30), "kind", "state", "where", "created", "name")
     for job in jobs:
         name = job.external_id or ", ".join(f"{key}={value}" for key, value in sorted(job.metadata.items()))
         table.add_row(job.id, Text(job.kind), _state(job), Text(_where(job)), _moment(job.created_at), Text(name))

@@ -14,6 +14,7 @@ from interleaf.errors import InvalidBrief, SourceUnreadable
 from interleaf.schema import Brief, GivenPicture, Source
 from interleaf.service.call import ask
 from interleaf.service.calls import Calls
+from interleaf.service.note_archive import pack_notes
 from interleaf.service.picture_archive import PICTURE_FILES, files_below, pack_folder
 from interleaf.service.steps import Do, SentFile, Steps
 
@@ -53,8 +54,8 @@ def unsent(brief: Brief, base: Path) -> Unsent:
 
 
 def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
-    """The brief with `upload:ID` in place of each path, which starts from `base`. A folder of notes becomes its notes,
-    a folder of pictures one archive. Pictures that a note shows from beside it do not come along.
+    """The brief with `upload:ID` in place of each path, which starts from `base`. Notes that show pictures from beside
+    them become one archive with these, other folders of notes their notes, and a folder of pictures one archive.
 
     SourceUnreadable, PictureUnreadable, InvalidBrief for what is not there; what the service refuses of a file.
     """
@@ -66,12 +67,25 @@ def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
             sent[path] = upload.reference
         return sent[path]
 
+    def send_packed(packed: Path, name: str) -> Steps[str]:
+        try:
+            upload = yield from ask(calls.create_upload(SentFile(name, packed)), calls.retrying)
+        finally:
+            packed.unlink(missing_ok=True)
+        return upload.reference
+
     sources: list[Source] = []
     for source in brief.sources:
         if source.path is None or source.path.startswith(REFERENCE):
             sources.append(source)
             continue
-        for path in (yield Do(partial(_notes, base, source))):
+        notes = yield Do(partial(_notes, base, source))
+        packed = yield Do(partial(pack_notes, _root(base, source), notes))
+        if packed is not None:
+            reference = yield from send_packed(packed, f"{_root(base, source).name or 'notes'}.zip")
+            sources.append(source.model_copy(update={"path": reference}))
+            continue
+        for path in notes:
             reference = yield from send(path)
             sources.append(source.model_copy(update={"path": reference, "name": source.name or path.name}))
     pictures: list[GivenPicture] = []
@@ -86,12 +100,7 @@ def send_files(calls: Calls, brief: Brief, base: Path) -> Steps[Brief]:
             packed, archives = yield Do(partial(pack_folder, path))
             references = []
             if packed is not None:
-                try:
-                    file = SentFile(f"{path.name or 'pictures'}.zip", packed)
-                    upload = yield from ask(calls.create_upload(file), calls.retrying)
-                    references.append(upload.reference)
-                finally:
-                    packed.unlink(missing_ok=True)
+                references.append((yield from send_packed(packed, f"{path.name or 'pictures'}.zip")))
             for archive in archives:
                 references.append((yield from send(archive)))
         pictures += [given.model_copy(update={"path": reference}) for reference in references]
@@ -130,6 +139,13 @@ def _notes(base: Path, source: Source) -> list[Path]:
     if not path.is_file():
         raise SourceUnreadable(source.path, "does not exist.", "Check the path; it starts from the brief's own folder.")
     return [path]
+
+
+def _root(base: Path, source: Source) -> Path:
+    """The folder from which the pictures of the notes at a path may be taken."""
+    assert source.path is not None
+    path = _resolved(base, source.path)
+    return path if path.is_dir() else path.parent
 
 
 def _below(root: Path) -> Iterator[Path]:

@@ -43,6 +43,18 @@ def test_notes_and_pictures_go_along(service: Service, tmp_path: Path) -> None:
     ]
 
 
+def test_pictures_that_notes_show_go_along_with_them(service: Service, tmp_path: Path) -> None:
+    folder = write_material(tmp_path)
+    (folder / "notes" / "side pond.png").write_bytes((folder / "pictures" / "side-pond.png").read_bytes())
+    with (folder / "notes" / "locks.md").open("a") as note:
+        note.write("\n\n![A side pond](side%20pond.png)\n")
+    with service.served() as url, Client(url, service.alice, retrying=QUICK) as client:
+        brief = client.jobs.create({"instruction": "Locks", "sources": ["notes"]}, base=folder).brief()
+        (sent,) = client.uploads.list().data
+    assert [source.path for source in brief.sources] == [sent.reference]
+    assert (sent.name, sent.media_type) == ("notes.zip", "application/zip")
+
+
 def test_what_is_not_there_or_not_taken_is_named(service: Service, tmp_path: Path) -> None:
     (tmp_path / "program.md").write_bytes(b"\x7fELF\x00\x01\xff")
     with service.served() as url, Client(url, service.alice, retrying=QUICK) as client:

@@ -243,17 +243,17 @@ def test_uploads_of_a_brief_become_files_of_the_run(here: JobStore, tmp_path: Pa
         )
     brief = Brief.model_validate({"instruction": "x", "sources": [f"upload:{upload_id}", "other.md"]})
     folder = tmp_path / "run" / "uploads"
-    found = bring_given(brief, owner, here.database, here.artifacts, folder)
+    found = bring_given(brief, owner, here.database, here.artifacts, folder, max_notes_bytes=2**20)
     assert found.sources[0].path == str(folder / f"{upload_id}.md")
     assert found.sources[0].name == "../../etc/My notes.md"  # a label, and no path
     assert found.sources[1] == brief.sources[1]
     assert (folder / f"{upload_id}.md").read_bytes() == b"# Tides\n"
     assert [path.name for path in folder.iterdir()] == [f"{upload_id}.md"]
     with pytest.raises(InvalidBrief, match=r"sources\[0\]\.path"):
-        bring_given(brief, other, here.database, here.artifacts, folder)
+        bring_given(brief, other, here.database, here.artifacts, folder, max_notes_bytes=2**20)
     here.artifacts.delete(f"uploads/{upload_id}")
     with pytest.raises(InvalidBrief, match="Upload the file again"):
-        bring_given(brief, owner, here.database, here.artifacts, tmp_path / "another")
+        bring_given(brief, owner, here.database, here.artifacts, tmp_path / "another", max_notes_bytes=2**20)
 
 
 def test_a_worker_says_that_it_is_there_until_it_goes(here: JobStore) -> None:
@@ -288,10 +288,9 @@ def test_the_app_takes_json_only_and_acknowledges_late(tmp_path: Path) -> None:
     assert conf.worker_prefetch_multiplier == 1
     assert conf.task_ignore_result
     assert conf.broker_transport_options["visibility_timeout"] == conf.visibility_timeout == 77
-    assert {queue.name: (queue.exchange.name, queue.routing_key) for queue in conf.task_queues} == {
-        "compose": ("compose", "compose"),
-        "render": ("render", "render"),
-    }
+    named = {queue.name: (queue.exchange.name, queue.routing_key) for queue in conf.task_queues}
+    assert named.keys() >= {"compose", "render", "library", "search"}
+    assert all(of == (name, name) for name, of in named.items()), "each has an exchange and a key of its own"
     assert conf.broker_url.startswith("redis+socket://")
     named = make_app(Settings(home=tmp_path, redis_url="redis://:secret@example:6379/1")).conf
     assert named.broker_url == "redis://:secret@example:6379/1"
