@@ -1,5 +1,5 @@
-"""Edits a document of a service: the longest paragraph is written shorter, a figure shows its first alternative, and
-what was done is shown, taken back, and done again.
+"""Edits a document of a service: the longest paragraph is written shorter, a figure shows another picture, and what
+was done is shown, taken back, and done again.
 
 interleaf serve                                  # prints the key and the address
 export INTERLEAF_SERVER=http://127.0.0.1:8000
@@ -29,9 +29,11 @@ def main(document_id: str, folder: Path) -> Path:
             client.documents.edit(document, {"op": "delete", "block_id": longest.id})  # it has moved on
         except VersionStale as error:
             print(error)
+        shown = {figure.picture_id for figure in shorter.article.figures}
         for figure in shorter.article.figures:
-            if figure.alternatives:
-                swap = {"op": "swap_picture", "block_id": figure.id, "picture_id": figure.alternatives[0].picture_id}
+            others = [one.picture_id for one in figure.alternatives if one.picture_id not in shown]
+            if others:
+                swap = {"op": "swap_picture", "block_id": figure.id, "picture_id": others[0]}
                 shorter = client.documents.edit(shorter, swap)
                 break
         undone = client.documents.undo(shorter)

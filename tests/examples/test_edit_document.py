@@ -12,6 +12,7 @@ from examples.service import edit_document
 from interleaf import Client
 from interleaf.cli.app import main as interleaf
 from interleaf.schema import Paragraph
+from tests.api.library_hands import picture
 from tests.api.service import Service
 
 TIDES = Path(__file__).parents[2] / "examples" / "tides" / "brief.yaml"
@@ -56,6 +57,7 @@ def test_a_document_is_edited_taken_back_and_done_again(
     assert json.loads(run("undo", document.id, "--json"))["version"] == 7
     assert "undo: as version 3" in run("versions", document.id)
     assert "nothing differs" in run("diff", document.id, "--from", "5", "--to", "7")
-    boat = TIDES.parent / "pictures" / "estuary.jpg"
+    boat = tmp_path / "boat.png"
+    boat.write_bytes(picture(3))
     said = run(document.id, "--op", "insert_picture", "--after", block.id, "--picture", str(boat))
     assert "+ figure" in said
