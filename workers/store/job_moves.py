@@ -9,6 +9,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, case, func, update
 from sqlalchemy.orm import Session
 
+from workers.store.announcements import announce_job
 from workers.store.events import append_event, append_events
 from workers.store.job import Job
 from workers.store.job_transitions import FINAL, STAMPS, JobState, sources_of
@@ -67,7 +68,8 @@ def change(
     data: Mapping[str, Any],
     values: Mapping[str, Any],
 ) -> Job | None:
-    """Write `values` and an event, if the job is there, is not final, and fits `conditions`; the job as it is then."""
+    """Write `values` and an event, for webhooks too, if the job is there, is not final, and fits `conditions`; the job
+    as it is then."""
     row = session.scalars(
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.state.not_in(sorted(FINAL)), *conditions)
@@ -78,7 +80,9 @@ def change(
     if row is None:
         return None
     append_event(session, job_id, row.event_count, event, now, {"attempt": row.attempt} | dict(data))
-    return Job.of_row(row)
+    job = Job.of_row(row)
+    announce_job(session, job, event, now)
+    return job
 
 
 def tell(

@@ -8,9 +8,11 @@ import socket
 from functools import cached_property
 
 from workers.settings import Settings, settings
+from workers.store.announcements import announce
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
+from workers.store.deliveries import Deliveries
 from workers.store.document_renders import DocumentRenders
 from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
@@ -54,7 +56,12 @@ class JobStore:
             max_queued=chosen.max_queued_jobs,
             clock=clock,
         )
-        self.publications = Publications(self.database, clock=clock)
+        self.publications = Publications(
+            self.database,
+            clock=clock,
+            announce=lambda session, owner, event, data: announce(session, owner, event, data, clock()),
+        )
+        self.deliveries = Deliveries(self.database, clock=clock)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
