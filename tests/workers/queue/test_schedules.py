@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.workers.job_service import JobService
+from tests.workers.service.served import environment
 from workers.store.schedule_order import ScheduleOrder
 from workers.store.schedules import Schedules
 from workers.store.tables import JobEventRow, JobRow, ScheduleRow, ScheduleRunRow
@@ -33,7 +36,7 @@ def test_three_beats_one_of_them_killed_and_every_time_fires_once(
     service = JobService(tmp_path / "home", **values)
     try:
         service.start()
-        beats = [service.begin("beat") for _ in range(3)]
+        beats = [serve_beat(service) for _ in range(3)]
         # All three do their rounds: their first sign of life is in the database.
         alive = WorkerBeats(service.store.database)
         service.wait_for(lambda: alive.counts().get("beat", 0) == 3, 60)
@@ -67,6 +70,22 @@ def test_three_beats_one_of_them_killed_and_every_time_fires_once(
         assert all(beat.poll() is None for beat in beats[1:])
     finally:
         service.stop()
+
+
+def serve_beat(service: JobService) -> subprocess.Popen[bytes]:
+    """`interleaf serve beat` over the data of the service, in a session of its own."""
+    chosen = service.settings.model_dump(exclude={"home"}, exclude_defaults=True)
+    program = Path(sys.executable).with_name("interleaf")
+    with (service.home / f"serve-{len(service.processes)}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "serve", "beat"],
+            env=environment(service.home, **chosen),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    service.processes.append(process)
+    return process
 
 
 def _count(service: JobService, row: type[ScheduleRunRow]) -> int:
