@@ -34,7 +34,7 @@ def postgres() -> Kind:
 
 
 def test_killed_parts_and_an_emptied_redis_cost_no_job_and_end_none_twice(postgres: Kind) -> None:
-    hold(killing(jobs=16, seconds=240, database=postgres, every_s=2.5))
+    hold(killing(jobs=16, seconds=60, database=postgres, every_s=2.5))
 
 
 def test_without_redis_orders_are_accepted_and_run_when_it_is_back() -> None:
