@@ -64,28 +64,31 @@ class Outbound:
         self,
         *,
         private: bool = False,
+        https: bool = False,
         limits: OutboundLimits | None = None,
         resolver: Resolver = system_resolver,
         ssl_context: ssl.SSLContext | None = None,
         network: httpcore.NetworkBackend | None = None,
     ) -> None:
-        """`private`: an administrator allows private networks, this machine, and all ports. `ssl_context`: whom to
-        trust, instead of the usual authorities. `resolver` and `network`: instead of this machine's."""
+        """`private`: an administrator allows private networks, this machine, and all ports. `https`: only over TLS,
+        unless `private`. `ssl_context`: whom to trust, instead of the usual authorities. `resolver` and `network`:
+        instead of this machine's."""
         self._private = private
+        self._https = https
         self._limits = limits or OutboundLimits()
         self._resolver = resolver
         self._ssl_context = ssl_context or httpx.create_ssl_context()
         self._network = network
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, *, https: bool = False) -> Self:
         """As the settings say."""
-        return cls(private=settings.outbound_private)
+        return cls(private=settings.outbound_private, https=https)
 
     def check(self, url: str) -> None:
         """Whether a request might go to `url` today, to tell whoever names it at once; `post` checks anew.
         TargetRefused, TargetAway."""
-        target = Target.of(url, any_port=self._private)
+        target = self._target(url)
         checked_addresses(target.host, target.port, resolver=self._resolver, private=self._private, timeout_s=LOOK_UP_S)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -94,7 +97,7 @@ class Outbound:
         TargetRefused: the address is out of bounds, or what is to be sent is too large or cannot be sent.
         TargetAway: no answer came within the limits.
         """
-        target = Target.of(url, any_port=self._private)
+        target = self._target(url)
         if len(body) > self._limits.sent_bytes:
             raise TargetRefused("body", f"is larger than {self._limits.sent_bytes} bytes.", "Send less.")
         with Deadline(self._limits.all_s) as deadline:
@@ -109,6 +112,16 @@ class Outbound:
                 else:
                     problem = f"did not answer ({type(error).__name__})."
                 raise TargetAway(str(target), problem, "Try again later.") from error
+
+    def _target(self, url: str) -> Target:
+        target = Target.of(url, any_port=self._private)
+        if self._https and not self._private and target.scheme != "https":
+            raise TargetRefused(
+                str(target),
+                "is not asked over https.",
+                "Give an https address; an administrator can allow others (INTERLEAF_OUTBOUND_PRIVATE).",
+            )
+        return target
 
     def _asked(self, network: CheckedNetwork, target: Target, body: bytes, headers: list[tuple[str, str]]) -> Reply:
         idle_s = self._limits.idle_s

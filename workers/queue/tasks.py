@@ -25,6 +25,7 @@ from workers.queue.celery_app import (
     UPKEEP_TASK,
     app,
 )
+from workers.queue.courier import Courier
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.queue.tidying import Tidying
@@ -34,6 +35,7 @@ from workers.queue.worker_beat import WorkerBeat
 from workers.store.job_store import JobStore, job_store
 
 if TYPE_CHECKING:
+    from workers.outbound.outbound import Outbound
     from workers.queue.library_work import LibraryWork
 
 __all__ = [
@@ -69,6 +71,7 @@ _library_work: dict[int, LibraryWork] = {}
 # A library worker's tasks run in threads, and its first ones may come at once.
 _making = threading.Lock()
 _beats: list[WorkerBeat] = []
+_couriers: list[Courier] = []
 _releasing: list[threading.Thread] = []
 _tidiers: list[Tidying] = []
 _tidying: list[threading.Thread] = []
@@ -214,6 +217,9 @@ def _begin_beat(queue: str) -> None:
 
 def end_beats() -> None:
     """This process ends: nobody is to count on it any more."""
+    for courier in _couriers:
+        courier.stop()
+    _couriers.clear()
     for beat in _beats:
         beat.stop()
     _beats.clear()
@@ -222,6 +228,17 @@ def end_beats() -> None:
 @signals.beat_init.connect  # type: ignore[untyped-decorator]
 def _beat_is_ready(**_: Any) -> None:
     _begin_beat(BEAT)
+    store = _process().store
+    courier = Courier(store.deliveries, _outbound, clock=store.clock)
+    courier.start()
+    _couriers.append(courier)
+
+
+def _outbound() -> Outbound:
+    # A client of the web takes its memory: not where nobody has a webhook.
+    from workers.outbound.outbound import Outbound
+
+    return Outbound.of(_process().store.settings, https=True)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -45,6 +45,7 @@ class Tidying:
         self._aside_dir = aside_of(chosen.runs_dir)
         self._kept = timedelta(days=chosen.upload_kept_days)
         self._max_bytes = chosen.max_upload_mb * 2**20
+        self._deliveries_kept = timedelta(days=chosen.webhook_deliveries_kept_days)
         self._answered = Answered(store.database, clock=store.clock)
         self._unowned = Unowned(store.database)
         self._files = _Passes(self._all_files, self._clock)
@@ -52,7 +53,15 @@ class Tidying:
 
     def round(self) -> None:
         """One round. What fails is logged, and hinders nothing else."""
-        for step in (self._end_uploads, self._forget_answers, self._sweep_parts, self._end_runs, self._end_files):
+        steps = (
+            self._end_uploads,
+            self._forget_answers,
+            self._forget_deliveries,
+            self._sweep_parts,
+            self._end_runs,
+            self._end_files,
+        )
+        for step in steps:
             try:
                 step()
             except (InterleafError, OSError) as error:
@@ -72,6 +81,11 @@ class Tidying:
 
     def _forget_answers(self) -> None:
         self._answered.forget(self._clock() - KEPT)
+
+    def _forget_deliveries(self) -> None:
+        for _ in range(_TIMES):
+            if self._store.deliveries.forget(self._clock() - self._deliveries_kept, _AT_ONCE) < _AT_ONCE:
+                break
 
     def _sweep_parts(self) -> None:
         count = self._store.artifacts.sweep(self._clock() - PARTS_AGE)

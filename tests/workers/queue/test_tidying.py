@@ -16,10 +16,12 @@ from workers.settings import Settings
 from workers.store.answered import KEPT, Answer, Answered, Request
 from workers.store.api_keys import ApiKeys
 from workers.store.artifacts import ArtifactStore
+from workers.store.deliveries import Outcome
 from workers.store.ids import new_id, new_run_id
 from workers.store.job_store import JobStore
 from workers.store.tables import ArtifactRow
 from workers.store.uploads import Uploads
+from workers.store.webhooks import Webhooks
 
 HOUR = timedelta(hours=1)
 
@@ -210,3 +212,19 @@ def test_a_store_that_comes_back_is_tidied_later(place: Place, monkeypatch: pyte
     place.now += PASS_EVERY
     place.tidying.round()
     assert place.keys() == []
+
+
+def test_what_became_of_old_messages_is_forgotten(place: Place) -> None:
+    webhooks = Webhooks(place.store.database, clock=lambda: place.now)
+    webhook, _ = webhooks.create(place.owner, "https://hooks.example.org/", ["job.failed"])
+    old = webhooks.ping(webhook.id, place.owner)
+    claimed = place.store.deliveries.claim(60)
+    assert claimed is not None
+    place.store.deliveries.record(claimed, Outcome(place.now, 0.1, 200, ""))
+    place.now += timedelta(days=29)
+    waiting = webhooks.ping(webhook.id, place.owner)
+    place.tidying.round()
+    assert [one.id for one in place.store.deliveries.list(place.owner, 10)] == [waiting.id, old.id]
+    place.now += timedelta(days=2)
+    place.tidying.round()
+    assert [one.id for one in place.store.deliveries.list(place.owner, 10)] == [waiting.id]
