@@ -43,16 +43,20 @@ from api.routes import (
     schedules,
     service_keys,
     uploads,
+    webhook_deliveries,
+    webhooks,
 )
 from api.streams import Streams
 from api.threads import Threads
 from interleaf import __version__
+from workers.outbound.outbound import Outbound
 from workers.settings import Settings
 from workers.store.answered import Answered
 from workers.store.api_keys import ApiKeys
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
+from workers.store.deliveries import Deliveries
 from workers.store.document_renders import DocumentRenders
 from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
@@ -66,6 +70,7 @@ from workers.store.pieces import Pieces
 from workers.store.schedule_ticks import ScheduleTicks
 from workers.store.schedules import Schedules
 from workers.store.uploads import Uploads
+from workers.store.webhooks import Webhooks
 from workers.store.worker_beats import WorkerBeats
 
 __all__ = ["create_app", "prepare"]
@@ -87,6 +92,7 @@ def create_app(
     send_new: Callable[[Sequence[Job]], object] | None = None,
     queue_answers: Callable[[], bool] | None = None,
     limits: Limits | None = None,
+    outbound: Outbound | None = None,
     clock: Clock = utc_now,
     rates: Rates | None = None,
     deprecated: Mapping[str, Deprecation] = DEPRECATED,
@@ -96,8 +102,8 @@ def create_app(
 
     `deliver(job_id)` sends a job's message to the queue if it needs one; None leaves that to the reconciler.
     `send_new(jobs)` sends those of new jobs that count as sent from their beginning; None: they are delivered, too.
-    `queue_answers()` asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits`: instead
-    of those of the settings.
+    `queue_answers()` asks the queue for a sign of life, for /readyz; None: it is taken to be there. `limits` and
+    `outbound`: instead of those of the settings.
     """
     kept = limits or Limits.of(settings)
     nudges = Nudges(deliver, send_new)
@@ -133,6 +139,9 @@ def create_app(
         schedules=Schedules(
             database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock
         ),
+        webhooks=Webhooks(database, clock=clock),
+        deliveries=Deliveries(database, clock=clock),
+        outbound=outbound or Outbound.of(settings, https=True),
         asking=Asking(LibraryRequests(database, clock=clock), threads, deliver, kept.library_wait_s),
         store=store,
         nudges=nudges,
@@ -189,6 +198,8 @@ def create_app(
         libraries,
         library_pictures,
         schedules,
+        webhooks,
+        webhook_deliveries,
         service_keys,
         health,
         metrics,

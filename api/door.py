@@ -20,11 +20,13 @@ from api.room import Room
 from api.streams import Streams
 from api.threads import Threads
 from interleaf.errors import KeyRefused, ScopeMissing
+from workers.outbound.outbound import Outbound
 from workers.store.answered import Answered
 from workers.store.api_keys import ApiKey, ApiKeys, KeyScope
 from workers.store.artifacts import ArtifactStore
 from workers.store.clock import Clock
 from workers.store.database import Database
+from workers.store.deliveries import Deliveries
 from workers.store.document_renders import DocumentRenders
 from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
@@ -34,6 +36,7 @@ from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
 from workers.store.schedules import Schedules
 from workers.store.uploads import Uploads
+from workers.store.webhooks import Webhooks
 from workers.store.worker_beats import WorkerBeats
 
 __all__ = ["Door", "KeyAdmin", "LibraryWriter", "MetricsReader", "Reader", "TheDoor", "Writer", "needs"]
@@ -57,6 +60,9 @@ class Door:
     answered: Answered
     libraries: Libraries
     schedules: Schedules
+    webhooks: Webhooks
+    deliveries: Deliveries
+    outbound: Outbound
     asking: Asking
     store: ArtifactStore
     nudges: Nudges

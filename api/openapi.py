@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api.deprecation import Deprecation
 from api.problems import MEDIA_TYPE, Problem
+from api.webhook_messages import described_messages
 from interleaf import __version__
 
 __all__ = ["ETAG", "NOT_MODIFIED", "NO_CONTENT", "PATH", "describe", "methods_of", "problems"]
@@ -96,6 +97,7 @@ def describe(app: FastAPI, deprecated: Mapping[str, Deprecation] | None = None) 
                 operation["deprecated"] = True
         if "get" in operations:
             operations["head"] = _head_of(operations["get"])
+    found["webhooks"] = described_messages()
     schemas = found["components"]["schemas"]
     schemas.setdefault("Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}"))
     for name, schema in schemas["Problem"].pop("$defs", {}).items():

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.agents.editing.pieces import PIECE
 from tests.api.library_hands import LibraryHands, picture
 from tests.api.service import Service
+from workers.store.webhooks import Webhooks
 
 OPEN = {"/healthz", "/readyz", "/v1/problems/{code}"}
 EXAMPLES = 25
@@ -30,6 +31,14 @@ CHECKS: Any = [status_code_conformance, content_type_conformance, response_schem
 def described(service: Service) -> dict[str, Any]:
     found: dict[str, Any] = service.client("").get("/v1/openapi.json").json()
     return found
+
+
+def webhook_of(service: Service) -> dict[str, str]:
+    """A webhook of Alice's with a message, by the parameters that name them."""
+    webhooks = Webhooks(service.database)
+    made, _ = webhooks.create(service.alice_id, "https://hooks.example.org/", ["job.failed"])
+    message = webhooks.ping(made.id, service.alice_id)
+    return {"webhook_id": made.id, "secret_id": made.secrets[0].id, "message_id": message.id}
 
 
 def test_it_is_openapi_3_1(service: Service) -> None:
@@ -95,6 +104,7 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
         "library_id": library,
         "picture_id": pictures[0]["id"],
         "code": "job_unknown",
+        **webhook_of(service),
     }
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", service.app)
     asked: dict[str, int] = {}
