@@ -30,7 +30,18 @@ def upkeep(store: JobStore, dispatcher: Dispatcher) -> None:
     store.library_requests.forget_expired()
     for work in (store.schedule_ticks.tick, store.publications.publish):
         _do(work)
+    _go_on_with_batches(store)
     dispatcher.send_waiting()
+
+
+def _go_on_with_batches(store: JobStore) -> None:
+    """Round after round while batches move on, so that a large one is not held up by the pauses between upkeeps."""
+    try:
+        for _ in range(_MAX_ROUNDS):
+            if not store.batch_rounds.step(_LIMIT):
+                break
+    except InterleafError as error:
+        log.warning("batches are not gone on with in this round: %s", error)
 
 
 def _do(work: Callable[[int], int]) -> None:

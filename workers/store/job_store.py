@@ -10,6 +10,7 @@ from functools import cached_property
 from workers.settings import Settings, settings
 from workers.store.announcements import announce
 from workers.store.artifacts import ArtifactStore
+from workers.store.batch_rounds import BatchRounds
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.deliveries import Deliveries
@@ -50,6 +51,13 @@ class JobStore:
         self.libraries = Libraries(self.database, clock=clock)
         self.library_requests = LibraryRequests(self.database, clock=clock)
         self.schedule_ticks = ScheduleTicks(
+            self.database,
+            self.jobs,
+            max_active=chosen.key_active_jobs,
+            max_queued=chosen.max_queued_jobs,
+            clock=clock,
+        )
+        self.batch_rounds = BatchRounds(
             self.database,
             self.jobs,
             max_active=chosen.key_active_jobs,

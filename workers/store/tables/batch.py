@@ -28,6 +28,8 @@ class BatchRow(Row):
     item_count: Mapped[int]
     created_at: Mapped[datetime]
     canceled_at: Mapped[datetime | None]
+    open_since: Mapped[datetime | None] = mapped_column(index=True)
+    """Since when the service has jobs of it to order, or to cancel; None: there is nothing left to do."""
 
     __table_args__ = (Index(None, "owner", "id"),)
 
@@ -44,5 +46,7 @@ class BatchItemRow(Row):
     # No foreign key: the job may be deleted before its batch.
     job_id: Mapped[str | None] = mapped_column(Id, index=True)
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    retry_of: Mapped[str | None] = mapped_column(Id)
+    """The job that is to be gone on with; None once that is ordered."""
 
     __table_args__ = (UniqueConstraint("batch_id", "custom_id"),)
