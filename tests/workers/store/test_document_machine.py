@@ -33,6 +33,7 @@ from workers.store.ids import new_id
 from workers.store.job import Claim, Use
 from workers.store.pieces import Pieces
 from workers.store.results import Results
+from workers.store.unowned import Unowned
 
 FILE = StoredFile("jobs/x/y", 2, "0" * 64)
 HELD = st.integers(0, 3)
@@ -354,10 +355,14 @@ def test_a_run_folder_is_free_when_neither_a_document_nor_a_job_needs_it(store: 
     assert document.job_id is not None
     assert document.run_id == store.jobs.get(document.job_id, store.owner).run_id
     assert not store.jobs.delete(document.job_id, store.owner).run_is_free
+    assert document.run_id is not None
+    unowned = Unowned(store.database)
+    assert unowned.runs([document.run_id, "j-0123456789abcdef"]) == ["j-0123456789abcdef"], "tidying leaves it, too"
     with pytest.raises(VersionStale):
         delete_document(store.database, document_id, store.owner, 2)
     gone = delete_document(store.database, document_id, store.owner, 1)
     assert gone.free_run_id == document.run_id
+    assert unowned.runs([document.run_id]) == [document.run_id]
     with pytest.raises(ObjectUnknown):
         desk.versions.newest(document_id, store.owner)
     # Of a job that succeeded nothing goes on, so the folder is free though its record is there.
