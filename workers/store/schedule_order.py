@@ -119,17 +119,18 @@ _MOMENTS: Final = ("at", "starts_at", "ends_at")
 def brief_uploads(brief: Brief) -> list[str]:
     """The ids of the uploads that a brief names. InvalidBrief for any other path: it would name a file of the
     service's machine."""
+    paths = [(f"sources[{number}].path", source.path) for number, source in enumerate(brief.sources)]
+    paths += [(f"pictures[{number}].path", picture.path) for number, picture in enumerate(brief.pictures)]
     named = []
-    for part, given in (("sources", brief.sources), ("pictures", brief.pictures)):
-        for number, one in enumerate(given):
-            if one.path is None:
-                continue
-            upload_id = upload_named(one.path)
-            if upload_id is None:
-                raise InvalidBrief(
-                    f"{part}[{number}].path",
-                    "is a path, which is not taken over the network.",
-                    f"Send the file with POST /v1/uploads and write {REFERENCE}ID.",
-                )
-            named.append(upload_id)
+    for place, path in paths:
+        if path is None:
+            continue
+        upload_id = upload_named(path)
+        if upload_id is None:
+            raise InvalidBrief(
+                place,
+                "is a path, which is not taken over the network.",
+                f"Send the file with POST /v1/uploads and write {REFERENCE}ID.",
+            )
+        named.append(upload_id)
     return named

@@ -5,7 +5,7 @@ What the service does by itself when a time comes is in schedule_ticks.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -204,7 +204,7 @@ class Schedules:
 
     def runs(
         self, schedule_id: str, owner: str, limit: int, after: str | None = None, before: str | None = None
-    ) -> list[ScheduleRun]:
+    ) -> Sequence[ScheduleRun]:
         """At most `limit` runs, the latest times first; earlier than the run `after`, or, earliest first, later than
         `before`. ObjectUnknown; InvalidRequest when one of these is no id of a run."""
         due, hand = ScheduleRunRow.due_at, ScheduleRunRow.by_hand

@@ -82,7 +82,7 @@ def create(
 ) -> None:
     """Make a schedule; the files of its brief are sent along. Prints its id."""
     rules: Any = {"overlap": overlap, "catch_up_s": catch_up, "jitter_s": jitter, "publish_after_s": publish_after}
-    times = {"at": _moment("--at", at), "starts_at": _moment("--starts", starts), "ends_at": _moment("--ends", ends)}
+    times = _times(at, starts, ends)
     variables = _variables(values)
     with opened_client(server, api_key_file) as client:
         made = client.schedules.create(
@@ -147,7 +147,7 @@ def next_(
     as_json: bool = _JSON,
 ) -> None:
     """Tell the next times of a timetable, before a schedule is made of it."""
-    times = {"at": _moment("--at", at), "starts_at": _moment("--starts", starts), "ends_at": _moment("--ends", ends)}
+    times = _times(at, starts, ends)
     with opened_client(server, api_key_file) as client:
         found = client.schedules.preview(cron=cron, time_zone=time_zone, count=count, **times)
     if as_json:
@@ -288,6 +288,10 @@ def delete(
 
 
 # Inside
+
+
+def _times(at: str | None, starts: str | None, ends: str | None) -> dict[str, Any]:
+    return {"at": _moment("--at", at), "starts_at": _moment("--starts", starts), "ends_at": _moment("--ends", ends)}
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

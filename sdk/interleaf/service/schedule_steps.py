@@ -77,6 +77,7 @@ def change(
 def _sent(calls: Calls, brief: GivenBrief, base: Path | None) -> Steps[dict[str, Any]]:
     """The fields of a brief with placeholders, and its files sent. It is not a brief yet: only the service knows what
     will stand in it."""
+    fields: dict[str, Any]
     start = Path.cwd()
     if isinstance(brief, str | Path):
         path = Path(brief)
