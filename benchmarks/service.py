@@ -304,7 +304,7 @@ def compared(options: argparse.Namespace, folder: Path) -> None:
     home.mkdir()
     with ExitStack() as stack:
         urls = stack.enter_context(databases(options.database, folder))
-        broker = stack.enter_context(RedisServer(home / "redis", max_memory_mb=1024))
+        broker = stack.enter_context(RedisServer(home / "redis", max_memory_mb=1024, tied=True))
         env = {
             "INTERLEAF_HOME": str(home),
             "INTERLEAF_DATABASE_URL": urls["ours"],

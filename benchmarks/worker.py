@@ -9,8 +9,8 @@ Two workers (Celery, solo pool, the same options, one Redis) run all the time, e
 same kind; rounds of `--jobs` messages go to one and to the other in turn. Timed is what the databases say: from the
 first start of a round to its last end, by the jobs of the round. Per job both write the same rows: the job (running,
 then succeeded, with stage and result), the events (started, those of nine stages, document, file, succeeded), the
-document and its first version, the record of its file, and the file itself (JSON, synced, renamed). Bare writes them with plain
-statements in two transactions, claim and end. Ours goes the whole way: claim by lease, run folder, lease keeper, events
+document and its first version, the record of its file, and the file itself (JSON, synced, renamed). Bare writes them
+with plain statements in two transactions, claim and end. Ours goes the whole way: claim by lease, run folder, lease keeper, events
 as the run tells them, fences, quotas of attempts. The composing itself is left out in both: nine stages begin and end.
 
 Leans against us: bare checks nothing and could not be stopped or taken over. Leans in ours: nothing that we know of.
@@ -295,7 +295,7 @@ class Side:
 def compared(options: argparse.Namespace, folder: Path) -> None:
     with ExitStack() as stack:
         urls = stack.enter_context(databases(options.database, folder))
-        broker = stack.enter_context(RedisServer(folder / "redis"))
+        broker = stack.enter_context(RedisServer(folder / "redis", tied=True))
         (folder / "bare-files").mkdir()
         sides = []
         for name in ("bare", "ours"):
@@ -336,7 +336,7 @@ def queued(options: argparse.Namespace, folder: Path) -> None:
     count = options.queued
     with ExitStack() as stack:
         urls = stack.enter_context(databases(options.database, folder))
-        broker = stack.enter_context(RedisServer(folder / "redis"))
+        broker = stack.enter_context(RedisServer(folder / "redis", tied=True))
         chosen = Settings(home=folder / "ours", database_url=urls["ours"], redis_url=broker.url)
         side = Side("ours", chosen)
         stack.callback(side.store.close)
