@@ -10,8 +10,9 @@ same kind; rounds of `--jobs` messages go to one and to the other in turn. Timed
 first start of a round to its last end, by the jobs of the round. Per job both write the same rows: the job (running,
 then succeeded, with stage and result), the events (started, those of nine stages, document, file, succeeded), the
 document and its first version, the record of its file, and the file itself (JSON, synced, renamed). Bare writes them
-with plain statements in two transactions, claim and end. Ours goes the whole way: claim by lease, run folder, lease keeper, events
-as the run tells them, fences, quotas of attempts. The composing itself is left out in both: nine stages begin and end.
+with plain statements in two transactions, claim and end. Ours goes the whole way: claim by lease, run folder, lease
+keeper, events as the run tells them, fences, quotas of attempts. The composing itself is left out in both: nine stages
+begin and end.
 
 Leans against us: bare checks nothing and could not be stopped or taken over. Leans in ours: nothing that we know of.
 Goal: at most 1.5 times bare.
