@@ -71,7 +71,13 @@ class Service:
         """Stands where the names of the internet are."""
         if host.endswith(".nowhere.example"):
             raise OSError("no such name")
-        return ["192.168.7.7" if host.endswith(".private.example") else host if host[0].isdigit() or ":" in host else "8.8.8.8"]
+        return [
+            "192.168.7.7"
+            if host.endswith(".private.example")
+            else host
+            if host[0].isdigit() or ":" in host
+            else "8.8.8.8"
+        ]
 
     def deliver(self, job_id: str) -> None:
         """Stands where the queue is."""

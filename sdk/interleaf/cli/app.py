@@ -25,6 +25,7 @@ from interleaf.cli.models import app as models_app
 from interleaf.cli.runs import runs
 from interleaf.cli.schedules import app as schedules_app
 from interleaf.cli.schema import schema
+from interleaf.cli.webhooks import app as webhooks_app
 from interleaf.errors import InterleafError, error_to_record
 
 __all__ = ["app", "main"]
@@ -55,6 +56,7 @@ app.command(name="schema")(schema)
 app.command(name="runs")(runs)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(schedules_app, name="schedules")
+app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(keys_app, name="keys")
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 app.command(name="health", epilog=serve_command.HEALTH_EPILOG)(serve_command.health)

@@ -30,6 +30,7 @@ from interleaf.service.service_records import (
     UploadRecord,
 )
 from interleaf.service.service_schedules import AsyncSchedules
+from interleaf.service.service_webhooks import AsyncWebhookDeliveries, AsyncWebhooks
 from interleaf.service.steps import SentFile
 from interleaf.service.wire import AsyncWire
 
@@ -70,6 +71,8 @@ class AsyncClient:
         self.uploads = AsyncUploads(self._wire, self._calls)
         self.libraries = AsyncLibraries(self._wire, self._calls)
         self.schedules = AsyncSchedules(self._wire, self._calls)
+        self.webhooks = AsyncWebhooks(self._wire, self._calls)
+        self.webhook_deliveries = AsyncWebhookDeliveries(self._wire, self._calls)
         self.keys = AsyncKeys(self._wire, self._calls)
 
     async def compose(

@@ -30,6 +30,7 @@ from interleaf.service.service_records import (
     UploadRecord,
 )
 from interleaf.service.service_schedules import Schedules
+from interleaf.service.service_webhooks import WebhookDeliveries, Webhooks
 from interleaf.service.steps import SentFile
 from interleaf.service.wire import Wire
 
@@ -70,6 +71,8 @@ class Client:
         self.uploads = Uploads(self._wire, self._calls)
         self.libraries = Libraries(self._wire, self._calls)
         self.schedules = Schedules(self._wire, self._calls)
+        self.webhooks = Webhooks(self._wire, self._calls)
+        self.webhook_deliveries = WebhookDeliveries(self._wire, self._calls)
         self.keys = Keys(self._wire, self._calls)
 
     def compose(

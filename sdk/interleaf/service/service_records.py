@@ -19,6 +19,7 @@ __all__ = [
     "ApiKeyRecord",
     "ArtifactRecord",
     "ChangeRecord",
+    "DeliveryAttempt",
     "DiffRecord",
     "Document",
     "DocumentLine",
@@ -37,6 +38,8 @@ __all__ = [
     "JobUse",
     "LibraryRecord",
     "NewApiKey",
+    "NewWebhook",
+    "NewWebhookSecret",
     "Page",
     "PictureRecord",
     "PlacedPictureRecord",
@@ -49,6 +52,10 @@ __all__ = [
     "TimeList",
     "UploadRecord",
     "VersionRecord",
+    "WebhookDelivery",
+    "WebhookDeliveryLine",
+    "WebhookRecord",
+    "WebhookSecret",
     "WordsRecord",
 ]
 
@@ -455,6 +462,68 @@ class TimeList(Record):
     """Times at which a timetable is due, in its time zone."""
 
     times: tuple[datetime, ...]
+
+
+class WebhookSecret(Record):
+    """A secret of a webhook, without itself."""
+
+    id: str
+    created_at: datetime
+
+
+class NewWebhookSecret(WebhookSecret):
+    """A secret that was just made; it is told this once."""
+
+    secret: str = Field(repr=False)
+
+
+class WebhookRecord(Record):
+    """An address that is told of events. `disabled_at`: since when nothing is sent; None: it is on."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    description: str = ""
+    secrets: tuple[WebhookSecret, ...] = ()
+    created_at: datetime
+    disabled_at: datetime | None = None
+    disabled_why: str = ""
+
+
+class NewWebhook(WebhookRecord):
+    """A webhook that was just made; the secret is told this once."""
+
+    secret: str = Field(repr=False)
+
+
+class DeliveryAttempt(Record):
+    """One attempt to deliver a message. `status`: what was answered; None: nothing was. `error` is empty when it was
+    taken."""
+
+    number: int
+    at: datetime
+    seconds: float
+    status: int | None = None
+    error: str = ""
+
+
+class WebhookDeliveryLine(Record):
+    """A message to a webhook: pending, delivered or failed. `next_at`: when it is tried next; None: not any more."""
+
+    id: str
+    webhook_id: str
+    event: str
+    state: str
+    attempt_count: int
+    next_at: datetime | None = None
+    created_at: datetime
+
+
+class WebhookDelivery(WebhookDeliveryLine):
+    """A message with its body (type, timestamp, data) and the last attempts to deliver it, the newest last."""
+
+    message: dict[str, Any]
+    attempts: tuple[DeliveryAttempt, ...] = ()
 
 
 class ApiKeyRecord(Record):
