@@ -105,6 +105,7 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
         "picture_id": pictures[0]["id"],
         "code": "job_unknown",
         **webhook_of(service),
+        "schedule_id": schedule_of(service),
     }
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", service.app)
     asked: dict[str, int] = {}
@@ -129,7 +130,8 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
             asked[label] = count = asked.get(label, 0) + 1
             # Half of the time things that are there, or nothing behind the first check would be reached.
             for name, value in known.items():
-                if name in (case.path_parameters or {}) and count % 2:
+                # One schedule is for all of its operations: what deletes it comes before the last of them.
+                if name in (case.path_parameters or {}) and count % 2 and label != "DELETE /v1/schedules/{schedule_id}":
                     case.path_parameters[name] = value
             secret = service.admin if "/keys" in label or "/metrics" in label else service.alice
             answer = case.call(headers={"Authorization": f"Bearer {secret}"})
@@ -143,3 +145,10 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
     assert not faults, "\n\n".join(faults)
     assert len(asked) >= 34
     hands.close()
+
+
+def schedule_of(service: Service) -> str:
+    """A schedule that is there."""
+    order = {"name": "n", "brief": {"instruction": "{{ date }}"}, "cron": "0 0 1 1 *"}
+    made: str = service.client().post("/v1/schedules", json=order).json()["id"]
+    return made
