@@ -28,6 +28,7 @@ from api.request_id import RequestIds
 from api.room import Room
 from api.routes import (
     artifacts,
+    batches,
     document_edits,
     document_pictures,
     documents,
@@ -54,6 +55,8 @@ from workers.settings import Settings
 from workers.store.answered import Answered
 from workers.store.api_keys import ApiKeys
 from workers.store.artifacts import ArtifactStore
+from workers.store.batch_rounds import BatchRounds
+from workers.store.batches import Batches
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.deliveries import Deliveries
@@ -116,6 +119,13 @@ def create_app(
         max_queued=kept.max_queued_jobs,
         clock=clock,
     )
+    rounds = BatchRounds(
+        database,
+        Jobs(database, clock=clock),
+        max_active=kept.max_active_jobs,
+        max_queued=kept.max_queued_jobs,
+        clock=clock,
+    )
     door = Door(
         limits=kept,
         database=database,
@@ -139,6 +149,7 @@ def create_app(
         schedules=Schedules(
             database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock
         ),
+        batches=Batches(database, rounds, clock=clock),
         webhooks=Webhooks(database, clock=clock),
         deliveries=Deliveries(database, clock=clock),
         outbound=outbound or Outbound.of(settings, https=True),
@@ -198,6 +209,7 @@ def create_app(
         libraries,
         library_pictures,
         schedules,
+        batches,
         webhooks,
         webhook_deliveries,
         service_keys,

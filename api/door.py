@@ -24,6 +24,7 @@ from workers.outbound.outbound import Outbound
 from workers.store.answered import Answered
 from workers.store.api_keys import ApiKey, ApiKeys, KeyScope
 from workers.store.artifacts import ArtifactStore
+from workers.store.batches import Batches
 from workers.store.clock import Clock
 from workers.store.database import Database
 from workers.store.deliveries import Deliveries
@@ -60,6 +61,7 @@ class Door:
     answered: Answered
     libraries: Libraries
     schedules: Schedules
+    batches: Batches
     webhooks: Webhooks
     deliveries: Deliveries
     outbound: Outbound

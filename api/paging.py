@@ -26,7 +26,7 @@ LINKS: Final[dict[str, Any]] = {
 # An answer's headers have a limit in every client; links to a list with a longer query are left out.
 MAX_QUERY_CHARS: Final = 4_000
 _PICTURE_ID: Final = re.compile("[0-9a-f]{64}")
-_VERSION: Final = re.compile("[1-9][0-9]{0,8}")
+_NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 class _Named(Protocol):
@@ -58,7 +58,7 @@ class Position:
     """What else the request's query says, in its order."""
 
 
-def positions(kind: IdKind | Literal["picture", "version", "run"]) -> Any:
+def positions(kind: IdKind | Literal["picture", "version", "run", "item"]) -> Any:
     """A dependency that reads `limit`, `after` and `before` of a list of such ids. InvalidRequest names the field."""
 
     async def position(
@@ -77,12 +77,12 @@ def positions(kind: IdKind | Literal["picture", "version", "run"]) -> Any:
     return Depends(position)
 
 
-def _require(kind: IdKind | Literal["picture", "version", "run"], given: str, name: str) -> None:
+def _require(kind: IdKind | Literal["picture", "version", "run", "item"], given: str, name: str) -> None:
     if kind == "run":
         moment_of_run(given, name)
-    elif kind == "version":
-        if not _VERSION.fullmatch(given):
-            raise InvalidRequest(name, f"{shown(given)!r} is not a version.", "Give a number such as 3.")
+    elif kind in ("version", "item"):
+        if not _NUMBER.fullmatch(given):
+            raise InvalidRequest(name, f"{shown(given)!r} is not the number of one.", "Give a number such as 3.")
     elif kind != "picture":
         require_id(kind, given, name)
     elif not _PICTURE_ID.fullmatch(given):

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.agents.editing.pieces import PIECE
 from tests.api.library_hands import LibraryHands, picture
-from tests.api.service import Service
+from tests.api.service import BRIEF, Service
 from workers.store.webhooks import Webhooks
 
 OPEN = {"/healthz", "/readyz", "/v1/problems/{code}"}
@@ -103,6 +103,7 @@ def test_no_answer_is_a_5xx_or_one_that_is_not_described(
         "artifact_id": service.artifact(b"<p>words</p>"),
         "library_id": library,
         "picture_id": pictures[0]["id"],
+        "batch_id": service.client().post("/v1/batches", json={"brief": BRIEF, "variants": 3}).json()["id"],
         "code": "job_unknown",
         **webhook_of(service),
         "schedule_id": schedule_of(service),
