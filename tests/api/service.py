@@ -47,6 +47,7 @@ class Service:
         self.jobs = Jobs(self.database)
         self.leases = Leases(self.database)
         self.sent: list[str] = []
+        self.outbound = Outbound(https=True, resolver=self.resolve)
         self._open = ExitStack()
         self.alice_id, self.alice = self.key("alice")
         self.bob_id, self.bob = self.key("bob")
@@ -64,7 +65,7 @@ class Service:
             self.store,
             deliver=self.deliver,
             limits=self.limits,
-            outbound=Outbound(https=True, resolver=self.resolve),
+            outbound=self.outbound,
         )
 
     def resolve(self, host: str, port: int) -> list[str]:
