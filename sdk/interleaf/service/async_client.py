@@ -15,6 +15,7 @@ from interleaf.service.download import MemoryTarget, PartFile, download
 from interleaf.service.job_steps import GivenBrief, all_pages
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_address import ServiceAddress
+from interleaf.service.service_batches import AsyncBatches
 from interleaf.service.service_documents import AsyncDocuments
 from interleaf.service.service_job import AsyncJob
 from interleaf.service.service_libraries import AsyncLibraries
@@ -71,6 +72,7 @@ class AsyncClient:
         self.uploads = AsyncUploads(self._wire, self._calls)
         self.libraries = AsyncLibraries(self._wire, self._calls)
         self.schedules = AsyncSchedules(self._wire, self._calls)
+        self.batches = AsyncBatches(self._wire, self._calls)
         self.webhooks = AsyncWebhooks(self._wire, self._calls)
         self.webhook_deliveries = AsyncWebhookDeliveries(self._wire, self._calls)
         self.keys = AsyncKeys(self._wire, self._calls)

@@ -15,6 +15,7 @@ from interleaf.service.download import MemoryTarget, PartFile, download
 from interleaf.service.job_steps import GivenBrief, all_pages
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_address import ServiceAddress
+from interleaf.service.service_batches import Batches
 from interleaf.service.service_documents import Documents
 from interleaf.service.service_job import Job
 from interleaf.service.service_libraries import Libraries
@@ -71,6 +72,7 @@ class Client:
         self.uploads = Uploads(self._wire, self._calls)
         self.libraries = Libraries(self._wire, self._calls)
         self.schedules = Schedules(self._wire, self._calls)
+        self.batches = Batches(self._wire, self._calls)
         self.webhooks = Webhooks(self._wire, self._calls)
         self.webhook_deliveries = WebhookDeliveries(self._wire, self._calls)
         self.keys = Keys(self._wire, self._calls)

@@ -19,7 +19,7 @@ from interleaf.service.job_steps import GivenBrief
 from interleaf.service.service_records import ScheduleLine, ScheduleRecord
 from interleaf.service.steps import Do, Steps
 
-__all__ = ["GivenSchedule", "change", "create", "id_of"]
+__all__ = ["GivenSchedule", "change", "create", "id_of", "sent_template"]
 
 GivenSchedule = ScheduleLine | str
 """A schedule, or its id."""
@@ -54,7 +54,7 @@ def create(
 ) -> Steps[ScheduleRecord]:
     """Send the brief's files, then the schedule; what is None is left to the service."""
     fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    fields["brief"] = yield from _sent(calls, brief, base)
+    fields["brief"] = yield from sent_template(calls, brief, base)
     return (yield from ask(schedule_calls.create_schedule(fields, idempotency_key=idempotency_key), calls.retrying))
 
 
@@ -67,14 +67,14 @@ def change(
         raise InvalidRequest(unknown[0], "is no field of a schedule.", f"Fields are: {', '.join(sorted(_FIELDS))}.")
     said = dict(changes)
     if "brief" in said:
-        said["brief"] = yield from _sent(calls, said["brief"], base)
+        said["brief"] = yield from sent_template(calls, said["brief"], base)
     if isinstance(schedule, str):
         schedule = yield from ask(schedule_calls.get_schedule(schedule), calls.retrying)
     call = schedule_calls.change_schedule(schedule.id, schedule.version, said, calls.retrying)
     return (yield from ask(call, calls.retrying))
 
 
-def _sent(calls: Calls, brief: GivenBrief, base: Path | None) -> Steps[dict[str, Any]]:
+def sent_template(calls: Calls, brief: GivenBrief, base: Path | None) -> Steps[dict[str, Any]]:
     """The fields of a brief with placeholders, and its files sent. It is not a brief yet: only the service knows what
     will stand in it."""
     fields: dict[str, Any]
