@@ -62,7 +62,7 @@ class SentFile:
     name: str
     """Made by us, without a suffix; titles of people stay inside the file."""
     media_type: str
-    bytes: int
+    size_bytes: int
     sha256: str
     read: Callable[[int, int], Iterator[bytes]]
 
@@ -79,18 +79,18 @@ async def file_answer(request: Request, threads: Threads, file: SentFile, asked:
     }
     if matches(asked.if_none_match, etag):
         return Response(status_code=304, headers=headers)
-    start, end, status = 0, file.bytes, 200
+    start, end, status = 0, file.size_bytes, 200
     # A range is a part of what GET gives; HEAD tells of the whole.
     if asked.range is not None and not is_head(request) and (asked.if_range is None or asked.if_range == etag):
         wanted = _RANGE.fullmatch(asked.range.strip())
         if wanted is not None:
-            found = _part(wanted, file.bytes)
+            found = _part(wanted, file.size_bytes)
             if found is None:
-                error = RangeUnsatisfiable("Range", f"the file has {file.bytes} bytes.", "Ask for some of them.")
-                told = {"ETag": etag, "Content-Range": f"bytes */{file.bytes}"}
+                error = RangeUnsatisfiable("Range", f"the file has {file.size_bytes} bytes.", "Ask for some of them.")
+                told = {"ETag": etag, "Content-Range": f"bytes */{file.size_bytes}"}
                 return problem_answer(request.scope, error, told)
             (start, end), status = found, 206
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
     headers["Content-Length"] = str(end - start)
     if is_head(request):
         return Response(None, status, headers, file.media_type)

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     key_stored_mb: int = Field(10_240, ge=1, description="Uploads and finished files of one key together, in MiB")
     max_queued_jobs: int = Field(100_000, ge=1, description="Jobs of all keys that wait, at a time")
     job_seconds: float = Field(
-        86_400.0, gt=0, description="Most seconds that one job may work, whatever its budget says; then it ends as it is"
+        86_400.0, gt=0, description="Most seconds that one job may work, whatever its budget; it then ends as it is"
     )
     job_tokens: int = Field(4_000_000, ge=1, description="Most tokens that a model may write for one job")
     outbound_private: bool = Field(

@@ -101,7 +101,7 @@ def choose_units(
     embedder: Embedder,
     language: str,
 ) -> list[int]:
-    """Indices of the usable units that together say most about `query` in about `wanted` words; () if none is usable."""
+    """Indices of the usable units that say most about `query` in about `wanted` words; none when none is usable."""
     if not any(usable):
         return []
     looked_at = _shortlist(units, usable, query, wanted)

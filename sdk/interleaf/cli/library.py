@@ -126,9 +126,9 @@ def list_(
     """List pictures in the order they came (of a service's, the newest first), and the collections."""
     if server:
         with _client(server, api_key_file, library) as client:
-            names = _licences(licence)
+            patterns = _licences(licence)
             remote_library.list_pictures(
-                client, collection, names, min_width, min_height, limit, after, as_json=as_json
+                client, collection, patterns, min_width, min_height, limit, after, as_json=as_json
             )
         return
     with _opened(library) as shelf:

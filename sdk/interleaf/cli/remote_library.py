@@ -68,7 +68,6 @@ def list_pictures(
 ) -> None:
     """Pictures of these collections (all without one), of each the newest first."""
     libraries = _libraries(client, collections)
-    sizes = {"min_width_px": min_width, "min_height_px": min_height}
     filtered = list(policy) != ["any"] or min_width > 1 or min_height > 1
     # How many pass a filter nobody knows without asking for all of them.
     total = None if filtered else sum(library.picture_count for library in libraries)
@@ -82,7 +81,12 @@ def list_pictures(
         begun = True
         while len(found) < limit:
             page = client.libraries.pictures(
-                library, limit=min(PAGE, limit - len(found)), after=position, licence=policy, **sizes
+                library,
+                limit=min(PAGE, limit - len(found)),
+                after=position,
+                licence=policy,
+                min_width_px=min_width,
+                min_height_px=min_height,
             )
             found += [(picture, library.name) for picture in page.data]
             if not page.has_more:
