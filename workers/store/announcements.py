@@ -117,4 +117,4 @@ def write_deliveries(
         for webhook_id in webhook_ids
     ]
     session.connection().execute(_WRITE, rows)
-    return [row["id"] for row in rows]
+    return [str(row["id"]) for row in rows]
