@@ -80,7 +80,7 @@ def positions(kind: IdKind | Literal["picture", "version", "run", "item"]) -> An
 def _require(kind: IdKind | Literal["picture", "version", "run", "item"], given: str, name: str) -> None:
     if kind == "run":
         moment_of_run(given, name)
-    elif kind in ("version", "item"):
+    elif kind == "version" or kind == "item":  # apart, so that the checker sees what is left
         if not _NUMBER.fullmatch(given):
             raise InvalidRequest(name, f"{shown(given)!r} is not the number of one.", "Give a number such as 3.")
     elif kind != "picture":

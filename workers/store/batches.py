@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.orm import Session, defer
@@ -20,6 +20,7 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.ids import is_id, made_at, new_id
 from workers.store.job import Job
+from workers.store.job_transitions import JobState
 from workers.store.libraries import Libraries
 from workers.store.schedule_order import brief_uploads
 from workers.store.tables import BatchItemRow, BatchRow, JobRow
@@ -32,7 +33,7 @@ MAX_BATCHES: Final = 1_000
 
 # An owner that cancels waits for so many rounds; the service does the rest.
 _ROUNDS_AT_ONCE: Final = 4
-_TRIED_AGAIN: Final = ("failed", "expired", "canceled")
+_TRIED_AGAIN: Final[tuple[JobState, ...]] = ("failed", "expired", "canceled")
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class Batches:
 
     def items(
         self, batch_id: str, owner: str, limit: int, after: int | None = None, before: int | None = None
-    ) -> list[BatchItem]:
+    ) -> Sequence[BatchItem]:
         """At most `limit` items, the first first; behind the number `after`, or, the last first, in front of `before`.
         ObjectUnknown."""
         wanted = _ITEMS.where(BatchItemRow.batch_id == batch_id)
@@ -164,7 +165,7 @@ class Batches:
                 for item, job in session.execute(wanted.order_by(order).limit(limit))
             ]
 
-    def items_named(self, batch_id: str, owner: str, numbers: Sequence[int]) -> list[BatchItem]:
+    def items_named(self, batch_id: str, owner: str, numbers: Sequence[int]) -> Sequence[BatchItem]:
         """The items of these numbers, in their order. ObjectUnknown when the batch is gone."""
         wanted = _ITEMS.where(BatchItemRow.batch_id == batch_id, BatchItemRow.number.in_(numbers))
         with self._database.reading() as session:
@@ -216,7 +217,7 @@ class Batches:
                 .values(retry_of=BatchItemRow.job_id, job_id=None),
                 execution_options={"synchronize_session": False},
             )
-            if any(counts.get(cast(ItemState, state)) for state in _TRIED_AGAIN):
+            if any(counts.get(state) for state in _TRIED_AGAIN):
                 row.canceled_at, row.open_since = None, now
             session.flush()
             session.expire_all()
