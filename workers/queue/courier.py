@@ -56,6 +56,7 @@ class Courier:
         self._ending = threading.Event()
         self._changed = threading.Condition()
         self._on_their_way: Counter[str] = Counter()
+        self._ended = 0
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
         self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
 
@@ -83,6 +84,7 @@ class Courier:
 
     def _work(self) -> None:
         while not self._ending.is_set():
+            seen = self._ended
             try:
                 busy = self._has_begun()
             except InterleafError as error:
@@ -92,9 +94,12 @@ class Courier:
                 log.exception("webhooks wait")
                 busy = False
             if not busy:
-                with self._changed:
-                    if not self._ending.is_set():
-                        self._changed.wait(self._look_s)  # or until a sender is free
+                self._rest(seen)
+
+    def _rest(self, seen: int) -> None:
+        """Until it is time to look again, or one more than `seen` has ended, which makes room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ending.is_set() or self._ended != seen, self._look_s)
 
     def _has_begun(self) -> bool:
         """Hand a message that is due to a sender that is free; False when one of them is missing."""
@@ -121,6 +126,7 @@ class Courier:
             with self._changed:
                 self._on_their_way[claimed.webhook_id] -= 1
                 self._on_their_way += Counter()  # drops those that are at nought
+                self._ended += 1
                 self._changed.notify_all()
 
     def _send(self, claimed: ClaimedDelivery) -> None:

@@ -55,8 +55,11 @@ PING: Final = "ping"
 MAX_BODY_BYTES: Final = 20_000
 
 # Made once: this is looked up with every move of a job, and almost nobody has a webhook.
-_LISTENING: Final = select(WebhookRow.id, WebhookRow.events).where(
-    WebhookRow.owner == bindparam("owner"), WebhookRow.disabled_at.is_(None)
+# Held until the end: a webhook that is deleted meanwhile would undo what happened together with its message.
+_LISTENING: Final = (
+    select(WebhookRow.id, WebhookRow.events)
+    .where(WebhookRow.owner == bindparam("owner"), WebhookRow.disabled_at.is_(None))
+    .with_for_update(read=True, key_share=True)
 )
 _WRITE: Final = insert(DeliveryRow.__table__)  # type: ignore[arg-type]
 
@@ -101,9 +104,10 @@ def write_deliveries(
     said = {"type": event, "timestamp": at.isoformat(), "data": dict(data)}
     body = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
     assert len(body) <= MAX_BODY_BYTES, "a message names things, it does not hold them"
+    ids = [new_id("msg", at) for _ in webhook_ids]
     rows = [
         {
-            "id": new_id("msg", at),
+            "id": message_id,
             "webhook_id": webhook_id,
             "owner": owner,
             "event": event,
@@ -114,7 +118,7 @@ def write_deliveries(
             "claimed_until": None,
             "created_at": at,
         }
-        for webhook_id in webhook_ids
+        for message_id, webhook_id in zip(ids, webhook_ids, strict=True)
     ]
     session.connection().execute(_WRITE, rows)
-    return [str(row["id"]) for row in rows]
+    return ids

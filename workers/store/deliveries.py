@@ -147,9 +147,10 @@ class Deliveries:
         with self._database.transaction() as session:
             while (row := session.scalars(due.with_for_update(skip_locked=True)).one_or_none()) is not None:
                 webhook = session.get_one(WebhookRow, row.webhook_id)
-                if _key_is_revoked(session, webhook.owner):
-                    # What a key that leaked has set up ends with it.
+                # What a key that leaked has set up ends with it. One that is off may have been told in that moment.
+                if webhook.disabled_at is not None or _key_is_revoked(session, webhook.owner):
                     switch_off(session, webhook.id, "its key was revoked", now)
+                    session.expire(row)
                     continue
                 row.claimed_until = now + timedelta(seconds=lease_s)
                 session.flush()
@@ -163,6 +164,10 @@ class Deliveries:
         now = self._clock()
         mine = select(DeliveryRow).where(DeliveryRow.id == claimed.id, DeliveryRow.claimed_until == claimed.until)
         with self._database.transaction() as session:
+            if outcome.status == GONE:
+                # Before its messages, as its owner does who switches it off.
+                held = select(WebhookRow.id).where(WebhookRow.id == claimed.webhook_id)
+                session.execute(held.with_for_update(key_share=True))
             row = session.scalars(mine.with_for_update()).one_or_none()
             if row is None:
                 return False

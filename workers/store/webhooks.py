@@ -200,7 +200,8 @@ def _found(session: Session, webhook_id: str, owner: str, *, lock: bool = False)
     row = None
     if is_id("whk", webhook_id):
         wanted = select(WebhookRow).where(WebhookRow.id == webhook_id, WebhookRow.owner == owner)
-        row = session.scalars(wanted.with_for_update() if lock else wanted).one_or_none()
+        # Not against those who announce: they only want it to stay.
+        row = session.scalars(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
     if row is None:
         raise ObjectUnknown(shown(webhook_id), "there is no such webhook of yours.", "List them with GET /v1/webhooks.")
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -109,6 +110,33 @@ def test_a_heartbeat_is_told_nobody(hands: WebhookHands) -> None:
     hands.store.leases.note(claim, "stage.began", {"stage": "plan"})
     hands.store.leases.beat(claim)
     assert [one["type"] for one in hands.told()] == ["job.started"]
+
+
+def test_a_webhook_that_is_deleted_in_that_moment_costs_no_job_its_end(hands: WebhookHands) -> None:
+    webhook = hands.create()
+    claim = hands.store.claimed()
+    with ThreadPoolExecutor(1) as pool:
+        with hands.store.database.transaction():
+            hands.webhooks.delete(webhook.id, hands.store.owner)
+            finished = pool.submit(hands.store.leases.finish, claim, "succeeded", result={})
+            with pytest.raises(TimeoutError):
+                finished.result(1.0)  # it waits for what is being decided
+        assert finished.result(30).state == "succeeded"
+    assert hands.all() == []
+
+
+def test_a_webhook_is_deleted_after_what_is_being_told(hands: WebhookHands) -> None:
+    webhook = hands.create()
+    claim = hands.store.claimed()
+    with ThreadPoolExecutor(1) as pool:
+        with hands.store.database.transaction():
+            hands.store.leases.finish(claim, "succeeded", result={})
+            deleted = pool.submit(hands.webhooks.delete, webhook.id, hands.store.owner)
+            with pytest.raises(TimeoutError):
+                deleted.result(1.0)
+        deleted.result(30)
+    assert hands.store.state(claim) == "succeeded"
+    assert hands.all() == []
 
 
 def test_a_publication_is_told(hands: WebhookHands) -> None:

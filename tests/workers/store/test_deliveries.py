@@ -11,7 +11,7 @@ from interleaf.errors import InvalidRequest, ObjectUnknown
 from tests.workers.job_store import Store, new_key
 from tests.workers.store.webhook_hands import SEND_S, WebhookHands
 from workers.store.deliveries import JITTER, SCHEDULE_S
-from workers.store.tables import ApiKeyRow
+from workers.store.tables import ApiKeyRow, WebhookRow
 from workers.store.webhook import Delivery
 
 
@@ -142,6 +142,16 @@ def test_what_a_revoked_key_has_set_up_ends(hands: WebhookHands) -> None:
     assert hands.nothing_due()
     assert hands.webhooks.get(message.webhook_id, hands.store.owner).disabled_why == "its key was revoked"
     assert hands.get(message.id).state == "failed"
+
+
+def test_what_was_told_in_the_moment_it_was_switched_off_is_not_sent(hands: WebhookHands) -> None:
+    message = waiting(hands)
+    with hands.store.database.transaction() as session:
+        session.execute(update(WebhookRow).values(disabled_at=hands.store.clock(), disabled_why="by hand"))
+    other = waiting(hands, "https://other.example.org/")
+    assert hands.claim().id == other.id
+    assert hands.get(message.id).state == "failed"
+    assert hands.webhooks.get(message.webhook_id, hands.store.owner).disabled_why == "by hand"
 
 
 def test_another_owners_message_is_not_there(hands: WebhookHands) -> None:
