@@ -47,7 +47,7 @@ def test_every_command_and_option_exists(line: str) -> None:
 
 def test_the_guide_shows_every_command_of_the_service() -> None:
     group: Any = typer.main.get_command(app)
-    for name in ("jobs", "keys", "schedules", "webhooks"):
+    for name in ("jobs", "keys", "schedules", "batches", "webhooks"):
         for command in group.commands[name].commands:
             if command != "show":
                 assert f"interleaf {name} {command}" in GUIDE, (name, command)

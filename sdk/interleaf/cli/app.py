@@ -16,6 +16,7 @@ import interleaf.cli.lessons as lessons_command
 import interleaf.cli.serve as serve_command
 import interleaf.cli.tune as tune_command
 from interleaf.cli.adapters import app as adapters_app
+from interleaf.cli.batches import app as batches_app
 from interleaf.cli.edit import app as edit_app
 from interleaf.cli.eval_ import app as eval_app
 from interleaf.cli.jobs import app as jobs_app
@@ -56,6 +57,7 @@ app.command(name="schema")(schema)
 app.command(name="runs")(runs)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(schedules_app, name="schedules")
+app.add_typer(batches_app, name="batches")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(keys_app, name="keys")
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
