@@ -47,7 +47,7 @@ def test_while_a_secret_is_replaced_both_are_taken() -> None:
     assert verify(BODY, headers(), OTHER, SECRET, now_s=NOW_S).id == "msg_1"
 
 
-@given(st.binary(max_size=200), st.integers(0, 2**40), st.from_regex(r"\Amsg_[a-z0-9]{1,20}\Z"))
+@given(st.binary(max_size=200), st.integers(0, 253_402_300_799), st.from_regex(r"\Amsg_[a-z0-9]{1,20}\Z"))
 def test_signed_as_the_standards_own_library_does(body: bytes, at_s: int, message_id: str) -> None:
     text = base64.b64encode(body).decode()  # theirs signs text
     theirs = Webhook(SECRET).sign(message_id, datetime.fromtimestamp(at_s, UTC), text)
