@@ -148,6 +148,7 @@ def test_what_was_told_in_the_moment_it_was_switched_off_is_not_sent(hands: Webh
     message = waiting(hands)
     with hands.store.database.transaction() as session:
         session.execute(update(WebhookRow).values(disabled_at=hands.store.clock(), disabled_why="by hand"))
+    hands.store.clock.move(1)
     other = waiting(hands, "https://other.example.org/")
     assert hands.claim().id == other.id
     assert hands.get(message.id).state == "failed"
