@@ -62,7 +62,7 @@ class Slow:
             yield Piece(0, f"w{number}\\x1b[31m past={past} ", 1)
         yield Piece(0, "", 0, "stop")
 
-model.engines.open_engine = lambda folder, **options: Slow()
+model.inference.engines.open_engine = lambda folder, **options: Slow()
 sys.argv[0] = "interleaf"
 interleaf.cli.app.main()
 """
