@@ -109,7 +109,7 @@ def test_nothing_runs_as_root_or_writes_where_nothing_is_kept(services: dict[str
 def test_only_the_api_is_reached_and_only_from_this_machine(whole: dict[str, Any], services: dict[str, Any]) -> None:
     assert [name for name, one in services.items() if "ports" in one] == ["api"]
     assert services["api"]["ports"] == [{"target": 8000, "published": "8000", "host_ip": "127.0.0.1"}]
-    assert [name for name, one in services.items() if "outside" in one["networks"]] == ["api"]
+    assert [name for name, one in services.items() if "outside" in one["networks"]] == ["api", "beat"]
     assert whole["networks"]["inside"] == {"internal": True}
     several = rendered(COMPOSE, GIVEN | {"API_PORT": "8000-8003"})
     assert several["services"]["api"]["ports"][0]["published"] == "8000-8003"
