@@ -34,8 +34,8 @@ LETTERS = b"abcdefghijklmnopqrstuvwxyz  "
 
 
 class FakeEngine:
-    """See model.engine.Engine. `script`: what it answers to a request, None for the hash; `most_at_once`: more
-    requests are out of memory; `broken`: what every request ends with. `asked` keeps the requests."""
+    """See model.inference.engine.Engine. `script`: what it answers to a request, None for the hash; `most_at_once`:
+    more requests are out of memory; `broken`: what every request ends with. `asked` keeps the requests."""
 
     name = "fake"
     fingerprint = "fake-1"
@@ -162,7 +162,7 @@ class _Row:
 
 
 class _HashedSteps:
-    """See model.decoding.Steps."""
+    """See model.inference.decoding.Steps."""
 
     def __init__(self, rows: list[_Row]) -> None:
         self._rows = rows

@@ -55,7 +55,7 @@ class TruthCatalog(Protocol):
 
 
 class TextEncoder(Protocol):
-    """What is asked of a text encoder; retrieval.embedder.TextEmbedder is one."""
+    """What is asked of a text encoder; retrieval.vectors.embedder.TextEmbedder is one."""
 
     @property
     def name(self) -> str: ...
@@ -70,7 +70,7 @@ class TextEncoder(Protocol):
 
 
 class PictureEncoder(TextEncoder, Protocol):
-    """A text encoder that knows pictures too; retrieval.embedder.PixelEmbedder is one."""
+    """A text encoder that knows pictures too; retrieval.vectors.embedder.PixelEmbedder is one."""
 
     def encode_pictures(self, pictures: Sequence[Image], /) -> Vectors: ...
 

@@ -49,7 +49,7 @@ class _Waiting:
 
 
 class EngineMind:
-    """See agents.mind.Mind. It does not own the engine, which several runs may share.
+    """See agents.prompting.mind.Mind. It does not own the engine, which several runs may share.
 
     `pixels`: the file of a picture that the run was given. `tasks`: what an XComposer's adapters do for writing and
     for judging. `glance`: the budget of tiles with which candidates are looked at. `canceled`: asked before each

@@ -65,7 +65,7 @@ def mind_of(
     spent: Callable[[int], None] = lambda tokens: None,
 ) -> EngineMind:
     """The mind that `name` means, for one run. InvalidBrief when there is none of that name; otherwise as
-    model.engines.open_engine and model.teaching_adapter.apply_adapter."""
+    model.inference.engines.open_engine and model.weights.teaching_adapter.apply_adapter."""
     from workers.run.mind import EngineMind
 
     with _opening:
