@@ -19,7 +19,7 @@ from workers.store.batch import ITEM_STATES, Batch
 from workers.store.batch_rounds import ROUND_ITEMS
 from workers.store.tables import JobRow
 
-ITEMS = 6
+ITEMS = 3
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["step", "succeed", "fail", "claim", "lose", "cancel_job", "delete_job", "cancel", "retry"]),
@@ -69,14 +69,14 @@ def act(hands: BatchHands, batch: Batch, name: str, place: int) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS, bad=st.sets(st.integers(1, ITEMS), max_size=2), most=st.integers(1, 8))
+@given(steps=STEPS, bad=st.sets(st.integers(1, ITEMS), max_size=1), most=st.integers(1, 8))
 def test_whatever_happens_counts_are_right_and_no_item_is_made_twice(
     store: Store, steps: list[tuple[str, int]], bad: set[int], most: int
 ) -> None:
     store.clear()
     hands = BatchHands(store, max_active=most)
     batch = hands.create(ITEMS, bad=tuple(bad))
-    for name, place in steps:
+    for name, place in [("step", 0), *steps]:  # without a job hardly anything can happen
         act(hands, batch, name, place)
         assert_right(hands, batch)
     # And it comes to an end, however little room there is.
@@ -102,8 +102,11 @@ def test_several_at_once_make_each_item_once(store: Store) -> None:
     def drain(one: Store) -> None:
         try:
             side = BatchHands(one)
-            while hands.get(batch).counts.get("waiting"):
+            for _ in range(200):
                 side.rounds.step()
+                if not hands.get(batch).counts.get("waiting"):
+                    return
+            raise AssertionError("items wait after 200 rounds")
         except BaseException as error:
             wrong.append(error)
 
