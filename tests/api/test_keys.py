@@ -32,7 +32,9 @@ def test_every_route_needs_a_key(service: Service) -> None:
     nobody = service.client("")
     for method, path in [*asked, ("GET", "/v1/nothing"), ("GET", "/"), ("OPTIONS", "/v1/jobs"), ("TRACE", "/v1/jobs")]:
         answer = nobody.ask(method, path)
-        assert problem(answer) == (401, "key_refused"), (method, path)
+        assert answer.status_code == 401, (method, path)
+        if method != "HEAD":  # whose answers have no body
+            assert problem(answer) == (401, "key_refused"), (method, path)
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert "Access-Control-Allow-Origin" not in answer.headers
     for path in sorted(OPEN_PATHS):

@@ -175,7 +175,7 @@ def test_waiting_ends_in_time_and_nonsense_is_passed_over(service: Service) -> N
     assert 0.9 < time.monotonic() - begun < 10
     for nonsense in ("wait=x", "wait", "wait=-1", "wait=", ",,"):
         assert "Preference-Applied" not in service.client().order(Prefer=nonsense).headers
-    assert routes._wait_s("WAIT=99999", 60) == 60
+    assert routes.wait_s_of("WAIT=99999", 60) == 60
 
 
 def test_pages_stand_still_while_jobs_come(service: Service) -> None:
