@@ -146,9 +146,7 @@ def create_app(
         past_jobs=PastJobs(database),
         answered=Answered(database, clock=clock),
         libraries=Libraries(database, clock=clock),
-        schedules=Schedules(
-            database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock
-        ),
+        schedules=Schedules(database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock),
         batches=Batches(database, rounds, clock=clock),
         webhooks=Webhooks(database, clock=clock),
         deliveries=Deliveries(database, clock=clock),

@@ -145,9 +145,7 @@ class Answered:
             return None
         age = self._clock() - row.created_at
         if age > KEPT or (row.status is None and age > ABANDONED):
-            session.execute(
-                delete(IdempotencyRow).where(*_same(request), IdempotencyRow.created_at == row.created_at)
-            )
+            session.execute(delete(IdempotencyRow).where(*_same(request), IdempotencyRow.created_at == row.created_at))
             return None
         if row.body_sha256 != request.body_sha256:
             raise IdempotencyMismatch(

@@ -47,9 +47,7 @@ class Timetable:
             _parsed(self.cron, datetime(2024, 1, 1, tzinfo=UTC))
         if self.after(now) is None:
             field = "cron" if self.cron is not None else "at"
-            raise InvalidRequest(
-                field, "is never due after now.", "Give a later time, or a later `ends_at`."
-            )
+            raise InvalidRequest(field, "is never due after now.", "Give a later time, or a later `ends_at`.")
 
     def after(self, moment: datetime) -> datetime | None:
         """The first time after `moment`; None when there is none."""
