@@ -72,7 +72,7 @@ async def get_document(
     status_code=204,
     operation_id="deleteDocument",
     summary="Delete a document",
-    responses=NO_CONTENT | problems(412),
+    responses=NO_CONTENT | problems(412, 428),
 )
 async def delete(document_id: str, door: TheDoor, key: Writer, if_match: MatchedVersion = None) -> Response:
     """With all its versions and files, for ever; the records of its jobs stay, and those that are at work on it fail.

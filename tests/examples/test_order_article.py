@@ -32,7 +32,8 @@ def test_an_outline_is_approved_and_the_page_comes(
             path.name for path in (TIDES.parent / "notes").iterdir()
         }
         sent = client.uploads.list(limit=100).data
-        assert {upload.media_type for upload in sent} == {"text/markdown", "application/zip"}
+        # The notes with the picture that one of them shows, and the pictures.
+        assert {upload.media_type for upload in sent} == {"application/zip"}
         before = len(sent)
         with pytest.raises(SourceUnreadable):
             client.compose({"instruction": "x", "sources": ["nowhere.md"]}, base=tmp_path)

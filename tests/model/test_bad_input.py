@@ -16,7 +16,7 @@ from model.inference.engine import Answer, Grammar, Piece, Request, Sampling, ga
 from model.inference.engines import open_engine
 from model.inference.xcomposer_engine import XComposerEngine
 from model.prompts.prompt import PICTURE, Turn
-from tests.model.serving import client_of, picture, served, user, words
+from tests.model.served_model import client_of, picture, served, user, words
 from tests.model.teaching_material import tiny_folder
 
 VECTORS = 13  # of a picture of one tile

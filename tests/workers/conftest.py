@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,9 @@ def new_postgres(postgres_url: str) -> Iterator[Callable[[str | None], str]]:
     """Makes a database, empty or as a copy of a named one; gives its URL."""
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    numbers = count(1)
 
     def make(template: str | None) -> str:
-        name = f"test_{next(numbers)}"
+        name = f"test_{secrets.token_hex(6)}"  # this fixture may stand in several places over one server
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}"))
         return url.set(database=name).render_as_string(hide_password=False)

@@ -13,7 +13,7 @@ import pytest
 from interleaf.errors import RequestRefused
 from model.serving.request_guard import is_local
 from model.serving.server import bound_socket, create_app
-from tests.model.serving import SayingEngine, client_of, served, user
+from tests.model.served_model import SayingEngine, client_of, served, user
 
 KEY = "k-0123456789abcdef"
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageFile
 from model.prompts.prompt import PicturePlace
 from model.serving.completion_prompt import MAX_PICTURES, MAX_PIXELS
 from tests.fake_engine import FakeEngine
-from tests.model.serving import SayingEngine, client_of, picture, served, until, user, words
+from tests.model.served_model import SayingEngine, client_of, picture, served, until, user, words
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from interleaf.service.service_records import Document
 from interleaf.text import count_words, fold_space
 from tests.api.service import Service
 from tests.sdk.material import write_material
-from tests.workers.editing_worker import WORST
 from tests.workers.job_service import JobService
+from tests.workers.worst_answer import WORST
 
 PROGRAM = Path(__file__).parents[1] / "editing_worker.py"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
