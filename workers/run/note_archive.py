@@ -1,4 +1,5 @@
-"""Note archive: a ZIP of notes and of the pictures that they show becomes a folder of a run, safely and whole."""
+"""Note archive: a ZIP of notes, of pictures that they show and of what is written beside these becomes a folder of a
+run, safely and whole."""
 
 from __future__ import annotations
 
@@ -14,13 +15,14 @@ from workers.run.source_file import MARKDOWN_SUFFIXES
 __all__ = ["unpack_notes"]
 
 NOTES: Final = MARKDOWN_SUFFIXES | {".txt", ".text"}
+SIDECARS: Final = frozenset((".csv", ".json", ".yaml", ".yml"))
 MAX_FILES: Final = 20_000
 MAX_NAME_BYTES: Final = 255
 
 
 def unpack_notes(archive_path: Path, label: str, folder: Path, *, max_bytes: int) -> Path:
-    """`folder` with the notes and pictures of the archive under the names that they have in it; kept as it is where it
-    was unpacked before. Other files are left out.
+    """`folder` with the notes, pictures and sidecars of the archive under the names that they have in it; kept as it is
+    where it was unpacked before. Other files are left out.
 
     SourceUnreadable when it is damaged, holds no note, or more than `max_bytes`; OutputUnwritable.
     """
@@ -52,8 +54,9 @@ def _unpacked(archive: Archive, label: str, target: Path, max_bytes: int) -> int
     """How many notes were written."""
     notes = files = total = 0
     for member in archive.members():
-        is_note = Path(member.name).suffix.lower() in NOTES
-        if not is_note and picture_kind(archive.head(member)) is None:
+        suffix = Path(member.name).suffix.lower()
+        is_note = suffix in NOTES
+        if not is_note and suffix not in SIDECARS and picture_kind(archive.head(member)) is None:
             continue
         files += 1
         if files > MAX_FILES:

@@ -1,4 +1,5 @@
-"""Note archive: notes that show pictures from beside them, with these pictures, as one ZIP that the service takes."""
+"""Note archive: notes that show pictures from beside them, with these pictures and what is written beside those, as one
+ZIP that the service takes."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from interleaf.errors import SourceUnreadable
-from interleaf.service.picture_archive import MOMENT, PICTURE_FILES
+from interleaf.service.picture_archive import MOMENT, PICTURE_FILES, SIDECAR_FILES
 
 __all__ = ["pack_notes", "shown_beside"]
 
@@ -51,7 +52,7 @@ def pack_notes(root: Path, notes: Sequence[Path]) -> Path | None:
         handle, name = tempfile.mkstemp(prefix="interleaf-", suffix=".zip")
         packed = Path(name)
         with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in (*notes, *sorted(pictures)):
+            for path in dict.fromkeys((*notes, *sorted(pictures), *_sidecars(pictures))):
                 member = zipfile.ZipInfo(path.resolve().relative_to(root).as_posix(), MOMENT)
                 # Pictures are packed already.
                 member.compress_type = zipfile.ZIP_STORED if path in pictures else zipfile.ZIP_DEFLATED
@@ -67,3 +68,13 @@ def pack_notes(root: Path, notes: Sequence[Path]) -> Path | None:
             packed.unlink(missing_ok=True)
         raise
     return packed
+
+
+def _sidecars(pictures: Iterable[Path]) -> list[Path]:
+    """What is written beside pictures: author and licence stand there."""
+    return [
+        path
+        for folder in sorted({picture.parent for picture in pictures})
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SIDECAR_FILES and path.is_file() and not path.is_symlink()
+    ]

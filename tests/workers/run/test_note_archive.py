@@ -26,6 +26,7 @@ def notes_with_pictures(folder: Path) -> Path:
         pixels.putpixel((number, number), (255, 255, 255))
         pixels.save(folder / "figures" / f"{colour} one.png")
     Image.new("RGB", (9, 9)).save(folder.parent / "outside.png")
+    (folder / "figures" / "manifest.csv").write_text("file,author,licence\nred one.png,Jo Lind,CC-BY-4.0\n")
     (folder / "a.md").write_text(
         "# Tides\n\nThe sea rises.\n\n![A red thing](figures/red%20one.png)\n\n![Away](../outside.png)\n\n"
         '![Far](https://example.org/x.png)\n\n<img src="figures/green one.png">\n'
@@ -57,13 +58,17 @@ def test_a_run_sees_what_it_would_have_seen_of_the_folder(tmp_path: Path) -> Non
     assert packed is not None
     try:
         with zipfile.ZipFile(packed) as archive:
-            assert sorted(archive.namelist()) == ["a.md", "b.txt", "figures/green one.png", "figures/red one.png"]
+            beside = ["figures/green one.png", "figures/manifest.csv", "figures/red one.png"]
+            assert sorted(archive.namelist()) == ["a.md", "b.txt", *beside]
         unpacked = unpack_notes(packed, "notes.zip", tmp_path / "unpacked", max_bytes=MIB)
     finally:
         packed.unlink()
     here, there = taken_in(folder, tmp_path / "run-1"), taken_in(unpacked, tmp_path / "run-2")
     assert here == there
     assert [candidate.origin for candidate in here.candidates] == ["document", "document"]
+    assert "CC-BY-4.0" in {candidate.picture.licence for candidate in there.candidates}, (
+        "a licence is not lost on the way"
+    )
 
 
 def test_notes_without_pictures_are_not_packed(tmp_path: Path) -> None:
