@@ -27,7 +27,9 @@ def test_many_at_once_do_it_once(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert [given.body for given, _ in got] == [b"0"] * 10
+    # On PostgreSQL two may answer side by side; then the later one is undone, whichever of the two that is.
+    assert len(got) == 10
+    assert len({given.body for given, _ in got}) == 1
     assert sorted(replayed for _, replayed in got) == [False] + [True] * 9
     assert len(store.jobs.list(store.owner).jobs) == 1
 
