@@ -147,7 +147,7 @@ def create_app(
         answered=Answered(database, clock=clock),
         libraries=Libraries(database, clock=clock),
         schedules=Schedules(database, all_jobs, ticks, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock),
-        batches=Batches(database, rounds, clock=clock),
+        batches=Batches(database, rounds, upload_kept=timedelta(days=kept.upload_kept_days), clock=clock),
         webhooks=Webhooks(database, clock=clock),
         deliveries=Deliveries(database, clock=clock),
         outbound=outbound or Outbound.of(settings, https=True),

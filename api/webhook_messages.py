@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
 from workers.store.announcements import EVENTS, PING
+from workers.store.batch import ItemState
+from workers.store.batch_ends import BATCH_ENDED
+from workers.store.batch_order import BatchKind
 from workers.store.job_transitions import JobState
 from workers.store.publications import PUBLISHED
 
@@ -27,6 +31,18 @@ class ToldOfJob(BaseModel):
     input_url: str | None = Field(None, description="Where the question is")
 
 
+class ToldOfBatch(BaseModel):
+    """A batch whose items have all ended, by what GET of it says, too."""
+
+    id: str
+    kind: BatchKind
+    item_count: int
+    counts: dict[ItemState, int] = Field(description="How many items are in each state")
+    ended_at: datetime
+    url: str = Field(description="A path of this service")
+    results_url: str = Field(description="Where its results are, as JSON Lines")
+
+
 class ToldOfDocument(BaseModel):
     """A piece that was published."""
 
@@ -41,6 +57,11 @@ class ToldOfWebhook(BaseModel):
     id: str
 
 
+_TOLD: Final[Mapping[str, type[BaseModel]]] = {
+    PING: ToldOfWebhook,
+    PUBLISHED: ToldOfDocument,
+    BATCH_ENDED: ToldOfBatch,
+}
 _HEADERS: Final = {
     "webhook-id": "Names the message; the same at every attempt. A message may come more than once",
     "webhook-timestamp": "Seconds since 1970, of the attempt; what is older than five minutes is to be refused",
@@ -54,7 +75,7 @@ def described_messages() -> dict[str, Any]:
 
 
 def _message(event: str) -> dict[str, Any]:
-    told: type[BaseModel] = ToldOfWebhook if event == PING else ToldOfDocument if event == PUBLISHED else ToldOfJob
+    told = _TOLD.get(event, ToldOfJob)
     body = {
         "type": "object",
         "required": ["type", "timestamp", "data"],

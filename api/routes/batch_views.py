@@ -111,6 +111,10 @@ class BatchLine(BaseModel):
     ended: bool = Field(description="Whether every item is in a state in which it stays")
     created_at: datetime
     canceled_at: datetime | None = Field(description="Since when it is to stop; null again once it is retried")
+    ended_at: datetime | None = Field(
+        description="When the service wrote down that it has ended, and told webhooks so: seconds after the last item "
+        "did; null again once it is retried"
+    )
 
     @classmethod
     def line_of(cls, batch: Batch) -> BatchLine:

@@ -45,7 +45,7 @@ class WebhookBody(BaseModel):
 
     url: Url = Field(description=_URL)
     events: Events = Field(
-        list(DEFAULT_EVENTS), description=f"{_EVENTS}: how jobs end, and that they wait, if not said"
+        list(DEFAULT_EVENTS), description=f"{_EVENTS}: how jobs and batches end, and that jobs wait, if not said"
     )
     description: Description = Field("", description=_DESCRIPTION)
 

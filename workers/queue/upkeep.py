@@ -31,6 +31,7 @@ def upkeep(store: JobStore, dispatcher: Dispatcher) -> None:
     for work in (store.schedule_ticks.tick, store.publications.publish):
         _do(work)
     _go_on_with_batches(store)
+    _do(store.batch_ends.note)
     dispatcher.send_waiting()
 
 

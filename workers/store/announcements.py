@@ -36,6 +36,7 @@ WebhookEvent = Literal[
     "job.canceled",
     "job.expired",
     "job.awaiting_input",
+    "batch.ended",
     "job.started",
     "job.requeued",
     "job.answered",
@@ -46,8 +47,8 @@ WebhookEvent = Literal[
 
 EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
-DEFAULT_EVENTS: Final[tuple[WebhookEvent, ...]] = EVENTS[:6]
-"""Of one that does not say: how jobs end, and that they wait for somebody."""
+DEFAULT_EVENTS: Final[tuple[WebhookEvent, ...]] = EVENTS[:7]
+"""Of one that does not say: how jobs and batches end, and that jobs wait for somebody."""
 
 PING: Final = "ping"
 """What a test sends; nobody needs to ask for it."""

@@ -51,6 +51,9 @@ class Batch:
     created_at: datetime
     canceled_at: datetime | None
     """Since when it is to stop; None again once it is retried."""
+    ended_at: datetime | None
+    """When the service saw that it has ended, and told of it: seconds after the last item did; None again once it is
+    retried."""
     counts: Mapping[ItemState, int]
     """How many items are in each state; states without any are left out."""
 
@@ -71,6 +74,7 @@ class Batch:
             item_count=row.item_count,
             created_at=row.created_at,
             canceled_at=row.canceled_at,
+            ended_at=row.ended_at,
             counts=counts,
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import case, delete, func, insert, select, update
@@ -21,12 +22,13 @@ from workers.store.database import Database
 from workers.store.ids import is_id, made_at, new_id
 from workers.store.job import Job
 from workers.store.job_transitions import JobState
+from workers.store.kept_uploads import keep_uploads, release_uploads, uploads_in, uploads_of_batch
 from workers.store.libraries import Libraries
 from workers.store.schedule_order import brief_uploads
 from workers.store.tables import BatchItemRow, BatchRow, JobRow
 from workers.store.uploads import require_uploads
 
-__all__ = ["MAX_BATCHES", "Batches", "CheckedBatch"]
+__all__ = ["MAX_BATCHES", "Batches", "CheckedBatch", "counts_of"]
 
 MAX_BATCHES: Final = 1_000
 """Of one key."""
@@ -49,10 +51,14 @@ class CheckedBatch:
 class Batches:
     """The batches of all owners. Another owner's is ObjectUnknown. Every method may raise ServiceAway."""
 
-    def __init__(self, database: Database, rounds: BatchRounds, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, rounds: BatchRounds, *, upload_kept: timedelta, clock: Clock = utc_now
+    ) -> None:
+        """`upload_kept`: how long an upload stays once nothing names it any more."""
         self._database = database
         self._rounds = rounds
         self._libraries = Libraries(database, clock=clock)
+        self._upload_kept = upload_kept
         self._clock = clock
 
     def check(self, owner: str, order: BatchOrder) -> CheckedBatch:
@@ -86,13 +92,16 @@ class Batches:
         return CheckedBatch(batch_id, order, errors)
 
     def create(self, owner: str, checked: CheckedBatch) -> Batch:
-        """The batch with all its items, in one transaction; jobs come in rounds. QuotaReached when the key has too many
-        batches."""
+        """The batch with all its items, in one transaction; jobs come in rounds. Uploads that it names do not expire
+        before it has ended. QuotaReached when the key has too many batches."""
         order, now = checked.order, made_at(checked.id)  # to the millisecond, so that ids and times have one order
         with self._database.transaction() as session:
             count = session.scalar(select(func.count()).select_from(BatchRow).where(BatchRow.owner == owner)) or 0
             if count >= MAX_BATCHES:
                 raise QuotaReached("batches", f"this key has {count} of {MAX_BATCHES}.", "Delete some.")
+            good = [item.variables for number, item in enumerate(order.items, 1) if number not in checked.errors]
+            if good:
+                keep_uploads(session, owner, uploads_in(order.brief, *good), now)
             row = BatchRow(
                 id=checked.id,
                 owner=owner,
@@ -104,6 +113,7 @@ class Batches:
                 created_at=now,
                 canceled_at=None,
                 open_since=now if len(checked.errors) < len(order.items) else None,
+                ended_at=None,
             )
             session.add(row)
             session.flush()
@@ -144,7 +154,7 @@ class Batches:
             wanted = wanted.where(BatchRow.id > before)
         with self._database.reading() as session:
             rows = session.scalars(wanted.order_by(order).limit(limit)).all()
-            counts = _counts(session, [row.id for row in rows])
+            counts = counts_of(session, [row.id for row in rows])
             return [Batch.of_row(row, counts[row.id], {}) for row in rows]
 
     def items(
@@ -207,7 +217,7 @@ class Batches:
         now = self._clock()
         with self._database.transaction() as session:
             row = _found(session, batch_id, owner, lock=True)
-            counts = _counts(session, [row.id])[row.id]
+            counts = counts_of(session, [row.id])[row.id]
             if row.canceled_at is not None and (row.open_since is not None or "canceling" in counts):
                 raise JobActive(batch_id, "is still being canceled.", "Try again in a moment.")
             ended = select(JobRow.id).where(JobRow.id == BatchItemRow.job_id, JobRow.state.in_(_TRIED_AGAIN))
@@ -218,16 +228,21 @@ class Batches:
                 execution_options={"synchronize_session": False},
             )
             if any(counts.get(state) for state in _TRIED_AGAIN):
-                row.canceled_at, row.open_since = None, now
+                row.canceled_at, row.ended_at, row.open_since = None, None, now
+                keep_uploads(session, owner, uploads_of_batch(session, row), now)
             session.flush()
             session.expire_all()
             return _shown(session, row)
 
     def delete(self, batch_id: str, owner: str) -> None:
         """The record with its items. Jobs that it ordered stay and go on; what it has not ordered yet is not ordered
-        any more. ObjectUnknown."""
+        any more, and uploads that nothing else names expire as if they were sent now. ObjectUnknown."""
+        now = self._clock()
         with self._database.transaction() as session:
             row = _found(session, batch_id, owner, lock=True)
+            if row.ended_at is None:
+                named = uploads_of_batch(session, row)
+                release_uploads(session, owner, named, now + self._upload_kept, but=batch_id)
             session.execute(
                 delete(BatchRow).where(BatchRow.id == row.id), execution_options={"synchronize_session": False}
             )
@@ -249,10 +264,10 @@ def _found(session: Session, batch_id: str, owner: str, *, lock: bool = False, b
 
 
 def _shown(session: Session, row: BatchRow) -> Batch:
-    return Batch.of_row(row, _counts(session, [row.id])[row.id], row.brief)
+    return Batch.of_row(row, counts_of(session, [row.id])[row.id], row.brief)
 
 
-def _counts(session: Session, batch_ids: Sequence[str]) -> dict[str, dict[ItemState, int]]:
+def counts_of(session: Session, batch_ids: Sequence[str]) -> dict[str, dict[ItemState, int]]:
     """By batch, how many items are in each state: the rule of `BatchItem.of_rows`, as a statement."""
     state = case(
         (BatchItemRow.error.is_not(None), "refused"),

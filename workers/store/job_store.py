@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from datetime import timedelta
 from functools import cached_property
 
 from workers.settings import Settings, settings
 from workers.store.announcements import announce
 from workers.store.artifacts import ArtifactStore
+from workers.store.batch_ends import BatchEnds
 from workers.store.batch_rounds import BatchRounds
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
@@ -64,6 +66,7 @@ class JobStore:
             max_queued=chosen.max_queued_jobs,
             clock=clock,
         )
+        self.batch_ends = BatchEnds(self.database, upload_kept=timedelta(days=chosen.upload_kept_days), clock=clock)
         self.publications = Publications(
             self.database,
             clock=clock,

@@ -235,7 +235,7 @@ class Schedules:
         self._libraries.resolve(owner, brief.libraries)
 
     def _release(self, session: Session, row: ScheduleRow, upload_ids: set[str], now: datetime) -> None:
-        release_uploads(session, row.owner, upload_ids, now + self._upload_kept, but_schedule=row.id)
+        release_uploads(session, row.owner, upload_ids, now + self._upload_kept, but=row.id)
 
 
 def _changed(session: Session, row: ScheduleRow, now: datetime) -> Schedule:

@@ -48,7 +48,7 @@ class Upload:
     file_key: str
     created_at: datetime
     expires_at: datetime | None
-    """None: it is kept, since a schedule names it (kept_uploads.py)."""
+    """None: it is kept, since a schedule or a batch needs it (kept_uploads.py)."""
 
     @classmethod
     def of_row(cls, row: UploadRow) -> Upload:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from interleaf.cli.printing import console
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.text import Text
 
     from interleaf.service.batch_records import BatchItemRecord, BatchLine, BatchRecord, BatchResult
@@ -49,9 +51,9 @@ def batch_sheet(batch: BatchRecord) -> None:
         ("name", batch.name),
         ("kind", batch.kind),
         ("items", f"{batch.item_count:,}"),
-        ("ended", "yes" if batch.ended else "no"),
-        ("canceled", "" if batch.canceled_at is None else f"{batch.canceled_at:%Y-%m-%d %H:%M:%S}"),
-        ("created", f"{batch.created_at:%Y-%m-%d %H:%M:%S}"),
+        ("ended", "no" if not batch.ended else _moment(batch.ended_at) or "yes"),
+        ("canceled", _moment(batch.canceled_at)),
+        ("created", _moment(batch.created_at)),
         ("instruction", str(batch.brief.get("instruction", ""))[:200]),
         *sorted(batch.metadata.items()),
     ]
@@ -91,6 +93,10 @@ def result_table(results: Sequence[BatchResult]) -> None:
             one.document_id or "",
         )
     console().print(table)
+
+
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _counts(counts: Mapping[str, int]) -> Text:

@@ -13,7 +13,8 @@ __all__ = ["BatchItemRecord", "BatchLine", "BatchRecord", "BatchResult", "PieceS
 
 
 class BatchLine(Record):
-    """A batch in a list, without its brief. `counts`: how many items are in each state."""
+    """A batch in a list, without its brief. `counts`: how many items are in each state; `ended_at`: when the service
+    wrote down that all have ended, and told webhooks so."""
 
     id: str
     kind: str
@@ -24,6 +25,7 @@ class BatchLine(Record):
     ended: bool
     created_at: datetime
     canceled_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 class BatchRecord(BatchLine):

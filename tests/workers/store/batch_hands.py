@@ -7,7 +7,9 @@ from typing import Any
 
 from interleaf.errors import WorkerLost
 from tests.workers.job_store import LEASE_S, Store
+from tests.workers.store.schedule_hands import KEPT
 from workers.store.batch import Batch, BatchItem
+from workers.store.batch_ends import BatchEnds
 from workers.store.batch_order import BatchOrder, OrderedItem
 from workers.store.batch_rounds import BatchRounds
 from workers.store.batches import Batches
@@ -24,7 +26,8 @@ class BatchHands:
         self.rounds = BatchRounds(
             store.database, store.jobs, max_active=max_active, max_queued=max_queued, clock=store.clock
         )
-        self.batches = Batches(store.database, self.rounds, clock=store.clock)
+        self.batches = Batches(store.database, self.rounds, upload_kept=KEPT, clock=store.clock)
+        self.ends = BatchEnds(store.database, upload_kept=KEPT, clock=store.clock)
 
     def make(self, order: BatchOrder) -> Batch:
         self.store.clock.move(1)

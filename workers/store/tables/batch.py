@@ -30,6 +30,8 @@ class BatchRow(Row):
     canceled_at: Mapped[datetime | None]
     open_since: Mapped[datetime | None] = mapped_column(index=True)
     """Since when the service has jobs of it to order, or to cancel; None: there is nothing left to do."""
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the service saw that all items have ended, and told of it; None again once it is tried again."""
 
     __table_args__ = (Index(None, "owner", "id"),)
 
