@@ -21,6 +21,12 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Before anything has asked where temporary files go.
+from tests.run_folder import RunFolder  # noqa: E402
+
+RUN_FOLDER = RunFolder()
+RUN_FOLDER.settle()
+
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
@@ -48,6 +54,14 @@ def missing(component: str, remedy: str) -> NoReturn:
     if REQUIRE_ALL:
         pytest.fail(said + " (INTERLEAF_TESTS_REQUIRE_ALL=1)")
     pytest.skip(said)
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    RUN_FOLDER.keep = exitstatus != 0
+
+
+def pytest_unconfigure() -> None:
+    RUN_FOLDER.leave()  # what else clears up in there has done so
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from api.app import create_app, prepare
+from api.app import create_app
 from api.limits import Limits
 from api.server import Server, listening_socket
 from interleaf.schema import Article
+from tests.fresh_database import make_fresh
 from workers.outbound.outbound import Outbound
 from workers.settings import Settings
 from workers.store.api_keys import ApiKeys, Quotas
@@ -41,7 +42,8 @@ class Service:
         self.settings = Settings(home=home, database_url=database_url)
         self.limits = Limits(**({"poll_min_s": 0.01, "poll_max_s": 0.05} | limits))
         self.database = Database(self.settings.job_database_url)
-        self.admin = prepare(self.database) or ""
+        make_fresh(self.database, self.settings.job_database_url)
+        self.admin = ApiKeys(self.database).at_start() or ""
         self.store = ArtifactStore(self.settings.artifacts_url)
         self.keys = ApiKeys(self.database)
         self.jobs = Jobs(self.database)

@@ -14,6 +14,7 @@ from api.app import create_app
 from api.nudges import MAX_WAITING, Nudges
 from interleaf.errors import ServiceAway
 from tests.api.service import Service
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import Store
 from workers.store.job import Job
 from workers.store.jobs import Jobs
@@ -24,7 +25,7 @@ from workers.store.outbox import Outbox
 def jobs_of(tmp_path: Path) -> Callable[[int], list[Job]]:
     """Makes jobs that count as sent."""
     store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-    store.database.upgrade()
+    make_fresh(store.database, store.url)
     made = Jobs(store.database, clock=store.clock, caller_sends=lambda: True)
     return lambda count: [made.create(store.owner, "article", {}) for _ in range(count)]
 
@@ -53,7 +54,7 @@ def test_new_jobs_go_together_and_the_rest_one_by_one(jobs_of: Callable[[int], l
 
 def test_a_job_that_does_not_count_as_sent_is_delivered(jobs_of: Callable[[int], list[Job]], tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    store.database.upgrade()
+    make_fresh(store.database, store.url)
     job, names = store.create(), list[str]()
     batches: list[Sequence[Job]] = []
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import Store
 from workers.store.database import Database
 
@@ -57,7 +58,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty job store."""
     if request.param == "sqlite":
         made = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-        made.database.upgrade()
+        make_fresh(made.database, made.url)
     else:
         make: Any = request.getfixturevalue("new_postgres")
         made = Store(make(request.getfixturevalue("postgres_template")))

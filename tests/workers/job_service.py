@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interleaf.errors import ServiceAway
+from tests.fresh_database import make_fresh
 from workers.queue.celery_app import make_app
 from workers.queue.dispatch import Dispatcher
 from workers.queue.redis_server import RedisServer
@@ -59,7 +60,7 @@ class JobService:
 
     def start(self, *roles: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        self.store.database.upgrade()
+        make_fresh(self.store.database, self.settings.job_database_url)
         self.owner = new_id("key", datetime.now(UTC))
         with self.store.database.transaction() as session:
             session.add(

@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook as StandardWebhook
 
 from interleaf.errors import ServiceAway
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import Store
 from tests.workers.receiver import Receiver, receiving
 from tests.workers.store.webhook_hands import WebhookHands
@@ -27,7 +28,7 @@ QUICK = OutboundLimits(all_s=0.5, idle_s=0.5)
 def hands(tmp_path: Path) -> Iterator[WebhookHands]:
     made = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
     made.clock.now = utc_now()  # time stamps are held against the real time
-    made.database.upgrade()
+    make_fresh(made.database, made.url)
     yield WebhookHands(made)
     made.database.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import MovedClock, new_key
 from workers.queue.celery_app import make_app
 from workers.queue.dispatch import Dispatcher
@@ -38,7 +39,7 @@ class Posted(Dispatcher):
 @pytest.fixture
 def store(empty_url: str, tmp_path: Path) -> Iterator[JobStore]:
     made = JobStore(Settings(home=tmp_path, database_url=empty_url), clock=MovedClock())
-    made.database.upgrade()
+    make_fresh(made.database, empty_url)
     yield made
     made.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from interleaf.errors import ServiceAway
+from tests.fresh_database import make_fresh
 from workers.queue.tidying import PASS_EVERY, UNOWNED_AGE, Tidying
 from workers.settings import Settings
 from workers.store.answered import KEPT, Answer, Answered, Request
@@ -33,7 +34,7 @@ class Place:
         # The first thing in the database is its first key.
         self.now = datetime.now(UTC) - timedelta(days=100)
         self.store = JobStore(Settings(home=home, database_url=database_url), clock=lambda: self.now)
-        self.store.database.upgrade()
+        make_fresh(self.store.database, self.store.settings.job_database_url)
         key, _ = ApiKeys(self.store.database, clock=lambda: self.now).create("test", ["jobs:write"])
         self.owner = key.id
         self.uploads = Uploads(

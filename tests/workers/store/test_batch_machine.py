@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from interleaf.errors import JobActive, JobFinal, JobUnknown
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import ROOT, Store, assert_whole
 from tests.workers.store.batch_hands import BatchHands
 from workers.store.batch import ITEM_STATES, Batch
@@ -145,7 +146,7 @@ BatchHands(Store(sys.argv[1], clock=utc_now)).drain()
 
 def test_a_process_that_is_killed_in_a_round_loses_none_and_doubles_none(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-    store.database.upgrade()
+    make_fresh(store.database, store.url)
     hands = BatchHands(store)
     batch = hands.create(3 * ROUND_ITEMS)
     ended = subprocess.run([sys.executable, "-c", KILLED, store.url], cwd=ROOT, timeout=60, check=False)

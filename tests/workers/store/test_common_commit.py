@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from interleaf.errors import JobActive, ServiceAway
+from tests.fresh_database import make_fresh
 from tests.workers.job_store import BRIEF, Store, assert_whole
 from workers.store.common_commit import MOST, CommonCommit
 from workers.store.database import _savepoint
@@ -60,7 +61,7 @@ class Commits:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Store]:
     made = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-    made.database.upgrade()
+    make_fresh(made.database, made.url)
     assert made.owner
     yield made
     made.database.close()
