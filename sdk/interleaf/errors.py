@@ -36,6 +36,7 @@
     │   ├── RequestInProgress          the first request with that Idempotency-Key is still at work (retryable)
     │   ├── RequestsTooMany            more requests in a minute than the key may send (retryable)
     │   ├── QuotaReached               the key has as many jobs, or stores as much, as it may (retryable)
+    │   │   └── DayQuotaReached        the key has used up what it may use on a day (retryable, after midnight UTC)
     │   ├── TargetRefused              an address of the web to which no request may go
     │   └── Unsupported                a well-formed request for something this installation lacks
     ├── NeedsInput                     the run waits for a person's answer
@@ -81,6 +82,7 @@ __all__ = [
     "CheckpointInvalid",
     "CompositionFailed",
     "DatabaseUnusable",
+    "DayQuotaReached",
     "DownloadFailed",
     "EditRefused",
     "FileOverLimit",
@@ -427,6 +429,31 @@ class QuotaReached(RequestRefused):
     retryable = True
     http_status = 429
     exit_code = 5
+
+
+class DayQuotaReached(QuotaReached):
+    """The key has used up what it may use on a day (UTC): jobs, seconds of work, or tokens.
+
+    `quota` names it, such as `max_jobs_per_day`; `limit` and `used` are in its unit; `free_at` is when the next day
+    begins, as ISO 8601, and `wait_s` the seconds from the refusal until then.
+    """
+
+    code = "day_quota_reached"
+
+    def __init__(
+        self,
+        thing: str,
+        problem: str,
+        remedy: str = "",
+        quota: str = "",
+        limit: int = 0,
+        used: float = 0,
+        free_at: str = "",
+        wait_s: int = 0,
+    ) -> None:
+        super().__init__(thing, problem, remedy)
+        self.args = (thing, problem, remedy, quota, limit, used, free_at, wait_s)
+        self.quota, self.limit, self.used, self.free_at, self.wait_s = quota, limit, used, free_at, wait_s
 
 
 class TargetRefused(RequestRefused):

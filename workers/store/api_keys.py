@@ -6,10 +6,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ from workers.store.database import Database
 from workers.store.ids import is_id, new_id
 from workers.store.tables import ApiKeyRow
 
-__all__ = ["SCOPES", "ApiKey", "ApiKeys", "KeyScope", "Quotas"]
+__all__ = ["QUOTAS", "SCOPES", "ApiKey", "ApiKeys", "KeyScope", "Quotas"]
 
 KeyScope = Literal["jobs:read", "jobs:write", "library:write", "metrics:read", "admin"]
 """What a key may do: look at its jobs, pieces and uploads; make and change them; change picture libraries; read
@@ -39,11 +39,19 @@ _FIRST_KEY_LOCK: Final = 0x494C4B31
 
 @dataclass(frozen=True)
 class Quotas:
-    """Limits of one key. None: the service's own limit holds."""
+    """Limits of one key. None: the service's own limit holds; of those for a day it has none."""
 
     max_active_jobs: int | None = None
     max_stored_bytes: int | None = None
     requests_per_minute: int | None = None
+    max_jobs_per_day: int | None = None
+    """Days are those of UTC (workers/store/ledger.py)."""
+    max_seconds_per_day: int | None = None
+    """Of work."""
+    max_tokens_per_day: int | None = None
+
+
+QUOTAS: Final = tuple(field.name for field in fields(Quotas))
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,7 @@ class ApiKeys:
 
     def create(self, name: str, scopes: Sequence[KeyScope], quotas: Quotas | None = None) -> tuple[ApiKey, str]:
         """A new key and its secret, which is told this once and kept nowhere. InvalidRequest names a wrong field."""
-        name = clean_line(name)
-        if not 1 <= len(name) <= MAX_NAME_CHARS:
-            raise InvalidRequest("name", f"has {len(name)} characters.", f"Give 1 to {MAX_NAME_CHARS}.")
+        name = _checked_name(name)
         for scope in scopes:
             if scope not in SCOPES:
                 raise InvalidRequest("scopes", f"{shown(scope)!r} is no scope.", f"Choose from {', '.join(SCOPES)}.")
@@ -132,6 +138,22 @@ class ApiKeys:
         with self._database.reading() as session:
             return [_of_row(row) for row in session.scalars(wanted)]
 
+    def change(self, key_id: str, changes: Mapping[str, Any]) -> ApiKey:
+        """Change the name or quotas of a key, by their names; a quota of None is none of its own. What it has used
+        stays. ObjectUnknown; InvalidRequest."""
+        assert set(changes) <= {"name", *QUOTAS}, f"{sorted(changes)} cannot be changed"
+        values = dict(changes)
+        if "name" in values:
+            values["name"] = _checked_name(values["name"])
+        with self._database.transaction() as session:
+            row = session.get(ApiKeyRow, key_id, with_for_update=True) if is_id("key", key_id) else None
+            if row is None:
+                raise _unknown(key_id)
+            for name, value in values.items():
+                setattr(row, name, value)
+            session.flush()
+            return _of_row(row)
+
     def revoke(self, key_id: str) -> ApiKey:
         """Take the key out of force at once and for ever; its jobs stay. ObjectUnknown; revoking twice changes
         nothing."""
@@ -145,7 +167,7 @@ class ApiKeys:
                 row = session.get(ApiKeyRow, key_id, populate_existing=True)
                 if row is not None:
                     return _of_row(row)
-        raise ObjectUnknown(key_id, "there is no such key.", "List them with GET /v1/keys.")
+        raise _unknown(key_id)
 
     def _create(self, session: Session, name: str, scopes: Sequence[KeyScope], quotas: Quotas) -> tuple[ApiKey, str]:
         secret = f"ilk_{secrets.token_urlsafe(32)}"
@@ -158,13 +180,22 @@ class ApiKeys:
             scopes=[scope for scope in SCOPES if scope in scopes],
             created_at=now,
             revoked_at=None,
-            max_active_jobs=quotas.max_active_jobs,
-            max_stored_bytes=quotas.max_stored_bytes,
-            requests_per_minute=quotas.requests_per_minute,
+            **{name: getattr(quotas, name) for name in QUOTAS},
         )
         session.add(row)
         session.flush()
         return _of_row(row), secret
+
+
+def _checked_name(name: str) -> str:
+    name = clean_line(name)
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        raise InvalidRequest("name", f"has {len(name)} characters.", f"Give 1 to {MAX_NAME_CHARS}.")
+    return name
+
+
+def _unknown(key_id: str) -> ObjectUnknown:
+    return ObjectUnknown(key_id, "there is no such key.", "List them with GET /v1/keys.")
 
 
 def _hash(secret: str) -> bytes:
@@ -173,5 +204,5 @@ def _hash(secret: str) -> bytes:
 
 def _of_row(row: ApiKeyRow) -> ApiKey:
     scopes = tuple(scope for scope in SCOPES if scope in row.scopes)
-    quotas = Quotas(row.max_active_jobs, row.max_stored_bytes, row.requests_per_minute)
+    quotas = Quotas(**{name: getattr(row, name) for name in QUOTAS})
     return ApiKey(row.id, row.prefix, row.name, scopes, row.created_at, row.revoked_at, quotas)

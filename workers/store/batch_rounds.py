@@ -15,13 +15,22 @@ from typing import Any, Final, cast
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from interleaf.errors import InterleafError, JobActive, JobFinal, JobUnknown, ServiceAway, error_to_record
+from interleaf.errors import (
+    DayQuotaReached,
+    InterleafError,
+    JobActive,
+    JobFinal,
+    JobUnknown,
+    ServiceAway,
+    error_to_record,
+)
 from workers.store.batch_order import BATCH, ITEM, BatchKind, brief_of_fields, fields_of_item
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.job import Job
 from workers.store.job_transitions import FINAL, STATES, JobState
 from workers.store.jobs import Jobs
+from workers.store.ledger import standing_of
 from workers.store.libraries import Libraries
 from workers.store.schedule_order import brief_uploads
 from workers.store.tables import ApiKeyRow, BatchItemRow, BatchRow, JobRow
@@ -79,11 +88,15 @@ class BatchRounds:
         """One round of one batch: the jobs that it ordered or canceled; None when there was nothing that could be done
         now, or another process is at it."""
         wanted = select(BatchRow).where(BatchRow.id == batch_id, BatchRow.open_since.is_not(None))
-        with self._database.transaction() as session:
-            row = session.scalars(wanted.with_for_update(skip_locked=True)).one_or_none()
-            if row is None:
-                return None
-            return self._cancel_some(session, row) if row.canceled_at is not None else self._order_some(session, row)
+        try:
+            with self._database.transaction() as session:
+                row = session.scalars(wanted.with_for_update(skip_locked=True)).one_or_none()
+                if row is None:
+                    return None
+                stopped = row.canceled_at is not None
+                return self._cancel_some(session, row) if stopped else self._order_some(session, row)
+        except DayQuotaReached:  # others of the key took the room in this moment; the items wait for the next round
+            return None
 
     def _order_some(self, session: Session, row: BatchRow) -> list[Job] | None:
         room = self._room(session, row)
@@ -108,7 +121,7 @@ class BatchRounds:
         return ordered
 
     def _room(self, session: Session, row: BatchRow) -> int | None:
-        """How many jobs of the key may be ordered now; None when it was revoked."""
+        """How many jobs of the key may be ordered now, its quotas of the day included; None when it was revoked."""
         quota, revoked_at = session.execute(
             select(ApiKeyRow.max_active_jobs, ApiKeyRow.revoked_at).where(ApiKeyRow.id == row.owner)
         ).one()
@@ -116,6 +129,9 @@ class BatchRounds:
             return None
         most = self._max_active if quota is None else quota
         free = _half(most) - self._jobs.count(_LIVE, row.owner)
+        today = standing_of(session, row.owner, self._clock()).jobs_left
+        if today is not None:
+            free = min(free, today)
         return max(0, min(free, _half(self._max_queued) - self._jobs.count(("queued",))))
 
     def _order(self, session: Session, row: BatchRow, item: BatchItemRow) -> Job | None:

@@ -33,10 +33,11 @@ from interleaf.text import fold_space
 from workers.store.common_commit import CommonCommit
 from workers.store.tables import Row
 
-__all__ = ["Database", "insert_if_new", "insert_new"]
+__all__ = ["Database", "insert_if_new", "insert_new", "write_last"]
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
+V = TypeVar("V")
 
 KEY: Final = "INTERLEAF_DATABASE_URL"
 CONNECT_TIMEOUT_S: Final = 5
@@ -97,6 +98,7 @@ class Database:
                         with session.begin():
                             session.connection()  # begins now, not with the first statement
                             yield session
+                            _write_last(session)
                     finally:
                         self._open.reset(token)
             finally:
@@ -113,7 +115,9 @@ class Database:
             session = self._joined()
             assert session is not None
             with _whole(session):
-                return write()
+                written = write()
+                _write_last(session)  # here, so that what it raises is this one's alone
+                return written
 
         if self._common is not None:
             return self._common.run(whole)
@@ -213,6 +217,31 @@ def _of_this_thread(found: tuple[int, Session] | None) -> Session | None:
     return found[1] if found is not None and found[0] == threading.get_ident() else None
 
 
+# In a session's `info`: what is to be written at the end.
+_LAST: Final = "last"
+
+
+def write_last(session: Session, write: Callable[[Session, list[V]], None], value: V) -> None:
+    """Have `write(session, values)` called when all else of the transaction is written, once, with the values that were
+    handed in for it by then; those of a part that was undone are not among them. What it raises undoes everything.
+
+    For rows on which many transactions would wait: they are held no longer than the commit takes, and after all others,
+    so that two transactions never wait for each other as long as `write` takes its rows in one order."""
+    session.info.setdefault(_LAST, []).append((write, value))
+
+
+def _write_last(session: Session) -> None:
+    handed_in: list[tuple[Callable[[Session, list[Any]], None], Any]] = session.info.pop(_LAST, [])
+    if not handed_in:
+        return
+    session.flush()
+    values: dict[Callable[[Session, list[Any]], None], list[Any]] = {}
+    for write, value in handed_in:
+        values.setdefault(write, []).append(value)
+    for write, those in values.items():
+        write(session, those)
+
+
 # In a session's `info`: what is written now stands or falls as a whole; and a part of it failed.
 _WHOLE: Final = "whole"
 _FAILED: Final = "failed"
@@ -241,11 +270,13 @@ def _part(session: Session) -> Iterator[None]:
 @contextmanager
 def _savepoint(session: Session) -> Iterator[None]:
     connection = session.connection()
+    handed_in = len(session.info.get(_LAST, ()))
     savepoint = session.begin_nested()
     try:
         yield
         savepoint.commit()
     except BaseException:
+        del session.info.get(_LAST, [])[handed_in:]
         try:
             savepoint.rollback()
         except foreign.SQLAlchemyError:

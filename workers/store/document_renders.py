@@ -24,6 +24,7 @@ from workers.store.job import Claim, Job, Use
 from workers.store.job_transitions import FINAL
 from workers.store.jobs import Jobs
 from workers.store.leases import Ending, Leases
+from workers.store.ledger import Amounts, account
 from workers.store.tables import ArtifactRow, DocumentFileRow, DocumentRow, JobRow
 
 __all__ = ["DocumentRenders", "OrderedRender"]
@@ -62,7 +63,8 @@ class DocumentRenders:
                 found = session.scalars(standing, execution_options={"populate_existing": True}).one_or_none()
                 if found is not None:
                     return OrderedRender(Job.of_row(found), is_new=False)
-            job = self._jobs.create(owner, RENDER, FilesOrder(document_id=document_id).model_dump(mode="json"))
+            order = FilesOrder(document_id=document_id).model_dump(mode="json")
+            job = self._jobs.create(owner, RENDER, order, follows=True)
             session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(render_job_id=job.id))
             return OrderedRender(job, is_new=True)
 
@@ -110,6 +112,7 @@ class DocumentRenders:
             )
             if is_new:
                 _point(session, document, format, artifact_id)
+                account(session, document.owner, now, Amounts(bytes=file.bytes))
                 told = {"artifact_id": artifact_id, "format": format, "bytes": file.bytes, "sha256": file.sha256}
                 self._leases.note(claim, "artifact.ready", told)
 

@@ -13,6 +13,7 @@ from workers.store.announcements import announce_job
 from workers.store.events import append_event, append_events
 from workers.store.job import Job
 from workers.store.job_transitions import FINAL, STAMPS, JobState, sources_of
+from workers.store.ledger import Amounts, account
 from workers.store.tables import JobRow
 
 __all__ = ["change", "move", "tell"]
@@ -69,7 +70,7 @@ def change(
     values: Mapping[str, Any],
 ) -> Job | None:
     """Write `values` and an event, for webhooks too, if the job is there, is not final, and fits `conditions`; the job
-    as it is then."""
+    as it is then. Its end is accounted to its owner."""
     row = session.scalars(
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.state.not_in(sorted(FINAL)), *conditions)
@@ -81,6 +82,8 @@ def change(
         return None
     append_event(session, job_id, row.event_count, event, now, {"attempt": row.attempt} | dict(data))
     job = Job.of_row(row)
+    if job.final:
+        account(session, job.owner, now, Amounts(ended=1, failed=int(job.state == "failed")))
     announce_job(session, job, event, now)
     return job
 

@@ -24,6 +24,7 @@ from workers.store.job_label import require_external_id, require_kind, require_m
 from workers.store.job_moves import change, move
 from workers.store.job_query import JobPage, JobQuery, list_jobs
 from workers.store.job_transitions import FINAL, JobState
+from workers.store.ledger import Amounts, account
 from workers.store.tables import ArtifactRow, DocumentRow, JobBriefRow, JobRow
 
 __all__ = ["DEFAULT_MAX_ATTEMPTS", "Action", "Deletion", "Jobs"]
@@ -71,14 +72,19 @@ class Jobs:
         external_id: str | None = None,
         expires_at: datetime | None = None,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        follows: bool = False,
     ) -> Job:
         """A new job in state queued, with the event job.queued. When this returns, the job is not lost any more.
 
         `owner` is the id of a key that exists. `brief` is JSON-simple and was validated by the caller. `expires_at`:
-        a job that has not begun by then expires. InvalidRequest when a label breaks its limits (job_label.py).
+        a job that has not begun by then expires. `follows`: it is a part of work that was taken in before, and is not
+        held against the key's quotas of the day. InvalidRequest when a label breaks its limits (job_label.py);
+        DayQuotaReached, at the end of the transaction (also of `retry` and `rerun`).
         """
         run_id = new_run_id(of_job=True)
-        return self._create(owner, kind, brief, metadata or {}, external_id, expires_at, max_attempts, run_id)
+        return self._create(
+            owner, kind, brief, metadata or {}, external_id, expires_at, max_attempts, run_id, follows=follows
+        )
 
     def get(self, job_id: str, owner: str) -> Job:
         """The job as it is now. JobUnknown."""
@@ -236,6 +242,7 @@ class Jobs:
         *,
         retry_of: str | None = None,
         rerun_of: str | None = None,
+        follows: bool = False,
     ) -> Job:
         require_kind(kind)
         require_metadata(metadata)
@@ -274,6 +281,7 @@ class Jobs:
                 )
             insert_if_new(session, JobBriefRow, job_id=job_id, brief=dict(brief))
             append_event(session, job_id, 1, "job.queued", now, {"state": "queued", "attempt": 0})
+            account(session, owner, now, Amounts(jobs=1), held=not follows)
         return Job.new(**values)
 
     def _cancel_waiting(self, session: Session, job_id: str, now: datetime) -> Job:

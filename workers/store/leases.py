@@ -23,6 +23,7 @@ from workers.store.ids import is_id, new_id
 from workers.store.job import Claim, Job, OnTimeout, Use
 from workers.store.job_moves import move, tell
 from workers.store.job_transitions import JobState
+from workers.store.ledger import Amounts, account
 from workers.store.tables import JobRow
 
 __all__ = ["Ending", "Leases", "Note", "Order"]
@@ -110,7 +111,8 @@ class Leases:
 
     def beat(self, claim: Claim, used: Use = NOTHING) -> Order:
         """Keep the job for another `lease_s`, and add up what it used. `cancel`: somebody asked to stop."""
-        until = self._clock() + timedelta(seconds=claim.lease_s)
+        now = self._clock()
+        until = now + timedelta(seconds=claim.lease_s)
         with self._database.transaction() as session:
             state = session.scalar(
                 update(JobRow)
@@ -119,6 +121,8 @@ class Leases:
                 .returning(JobRow.state),
                 execution_options={"synchronize_session": False},
             )
+            if state is not None:
+                _account(session, claim, now, used)
         if state is None:
             raise _lost(claim)
         return "cancel" if state == "canceling" else "go_on"
@@ -150,6 +154,8 @@ class Leases:
             told.append((note.name, note.at, said | dict(note.data)))
         with self._database.transaction() as session:
             state = tell(session, claim.job_id, told, *_fence(claim), values=values | _added(used))
+            if state is not None:
+                _account(session, claim, self._clock(), used)
         if state is None:
             raise _lost(claim)
         return "cancel" if state == "canceling" else "go_on"
@@ -189,6 +195,8 @@ class Leases:
             )
             if job is None and self._held(session, claim):
                 raise RunCanceled(claim.job_id, "was canceled while it worked.")
+            if job is not None:
+                _account(session, claim, now, used)
         if job is None:
             raise _lost(claim)
         return job
@@ -228,6 +236,7 @@ class Leases:
                 job = move(session, claim.job_id, "canceled", now, *fence, data=data, values=values)
             if job is None:
                 raise _lost(claim)
+            _account(session, claim, now, used)
         return job
 
     def release(self, claim: Claim, used: Use = NOTHING) -> Job:
@@ -250,6 +259,7 @@ class Leases:
             ) or move(session, claim.job_id, "canceled", now, *fence, values=_added(used))
             if job is None:
                 raise _lost(claim)
+            _account(session, claim, now, used)
         return job
 
     def _held(self, session: Session, claim: Claim) -> bool:
@@ -265,6 +275,11 @@ def _added(used: Use) -> dict[str, Any]:
         "seconds_used": JobRow.seconds_used + used.seconds,
         "tokens_used": JobRow.tokens_used + used.tokens,
     }
+
+
+def _account(session: Session, claim: Claim, now: datetime, used: Use) -> None:
+    """What `_added` wrote into the job, for the owner of it."""
+    account(session, claim.job.owner, now, Amounts(seconds=used.seconds, tokens=used.tokens))
 
 
 def _lost(claim: Claim) -> LeaseLost:

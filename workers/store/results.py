@@ -16,6 +16,7 @@ from workers.store.database import Database
 from workers.store.ids import new_id
 from workers.store.job import Claim, Job
 from workers.store.leases import Ending, Leases
+from workers.store.ledger import Amounts, account
 from workers.store.publications import publish_time_of
 from workers.store.tables import (
     ArtifactRow,
@@ -216,3 +217,4 @@ class Results:
             session.flush()
             session.add(DocumentFileRow(document_id=document_id, version=1, format=format, artifact_id=row.id))
             session.flush()
+            account(session, row.owner, now, Amounts(bytes=file.bytes))

@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from interleaf.errors import (
+    DayQuotaReached,
     InterleafError,
     JobFinal,
     KeyRefused,
@@ -73,6 +74,8 @@ class ScheduleTicks:
                 taken += self._take(schedule_id)
             except ServiceAway:
                 raise
+            except DayQuotaReached as error:  # others of the key took the room in this moment: the next look skips it
+                log.info("schedule %s: %s", schedule_id, error.message)
             except Exception:  # a mistake about one schedule is not to stop all others
                 log.exception("schedule %s is put off", schedule_id)
                 self._put_off(schedule_id)
@@ -173,7 +176,9 @@ class ScheduleTicks:
         except ServiceAway:
             raise
         except InterleafError as error:
-            _write(session, row.id, due, outcome="failed", decided_at=now, error=error_to_record(error))
+            # A day that is used up is a matter of course: the run is left out, and the schedule goes on tomorrow.
+            outcome = "skipped" if isinstance(error, DayQuotaReached) else "failed"
+            _write(session, row.id, due, outcome=outcome, decided_at=now, error=error_to_record(error))
             if isinstance(error, KeyRefused):
                 row.paused_at = now  # for ever: a key that was revoked does not come back
             elif isinstance(error, RequestRefused) and not isinstance(error, QuotaReached):

@@ -14,6 +14,7 @@ from workers.store.database import Database
 from workers.store.job import Job
 from workers.store.job_transitions import FINAL, STATES, JobState
 from workers.store.jobs import Jobs
+from workers.store.ledger import standing_of
 from workers.store.libraries import Libraries
 from workers.store.schedule_order import ScheduleOrder, brief_uploads
 from workers.store.tables import ApiKeyRow, JobRow, ScheduleRow, ScheduleRunRow
@@ -50,8 +51,8 @@ class ScheduledJobs:
         return self._jobs.create(row.owner, brief.kind, brief.model_dump(mode="json"), metadata=metadata)
 
     def require_room(self, session: Session, owner: str, *, max_active: int, max_queued: int) -> None:
-        """Whether a request with the owner's key would be let in and have room for a job: KeyRefused, QuotaReached,
-        QueueFull. The limits hold where the key has none of its own."""
+        """Whether a request with the owner's key would be let in and have room for a job: KeyRefused, QuotaReached
+        (DayQuotaReached among them), QueueFull. The limits hold where the key has none of its own."""
         quota, revoked_at = session.execute(
             select(ApiKeyRow.max_active_jobs, ApiKeyRow.revoked_at).where(ApiKeyRow.id == owner)
         ).one()
@@ -63,6 +64,7 @@ class ScheduledJobs:
         active = self._jobs.count(_LIVE, owner)
         if active >= most:
             raise QuotaReached("jobs", f"{active} of this key have not ended; it may have {most}.", "Wait for some.")
+        standing_of(session, owner, self._clock()).require()
 
     def live(self, session: Session, schedule_id: str) -> list[str]:
         """Ids of the schedule's jobs that have not ended, those of runs by hand too."""

@@ -11,14 +11,16 @@ __all__ = ["LedgerRow"]
 
 
 class LedgerRow(Row):
-    """What a key used on a day (UTC)."""
+    """What a key used on a day (UTC). Written by workers/store/ledger.py, which says what counts when."""
 
     __tablename__ = "ledger"
 
     key_id: Mapped[str] = mapped_column(Id, ForeignKey("api_keys.id"), primary_key=True)
-    day: Mapped[str] = mapped_column(String(10), primary_key=True)
-    """YYYY-MM-DD."""
+    day: Mapped[str] = mapped_column(String(10), primary_key=True, index=True)
+    """YYYY-MM-DD. With an index of its own: days that are old are forgotten."""
     jobs: Mapped[int]
+    ended: Mapped[int]
+    failed: Mapped[int]
     seconds: Mapped[float]
     tokens: Mapped[int]
     bytes: Mapped[int]
