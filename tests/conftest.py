@@ -56,6 +56,12 @@ def missing(component: str, remedy: str) -> NoReturn:
     pytest.skip(said)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if RUN_FOLDER.path is not None and config.option.basetemp is None:
+        config.option.basetemp = RUN_FOLDER.path / "t"
+
+
 def pytest_sessionfinish(exitstatus: int) -> None:
     RUN_FOLDER.keep = exitstatus != 0
 

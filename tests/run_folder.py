@@ -17,7 +17,8 @@ __all__ = ["RunFolder"]
 _MEMORY: Final = Path("/dev/shm")
 # Several times what a whole run holds at once; containers and small machines, which have less, stay on the disk.
 _ROOM_BYTES: Final = 4 * 2**30
-_PREFIX: Final = "interleaf-tests-"
+# Short, since the path of a Unix socket must be: a name of pytest's choice in a name of pytest's choice comes to 100.
+_PREFIX: Final = "il-"
 
 
 class RunFolder:
@@ -34,10 +35,14 @@ class RunFolder:
         if "TMPDIR" in os.environ or not _fits(_MEMORY):
             return
         _sweep(_MEMORY)
-        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_MEMORY))
-        # As root PostgreSQL runs as a user of its own, who must be able to get through.
-        self.path.chmod(0o755)
-        os.environ["TMPDIR"] = tempfile.tempdir = str(self.path)
+        folder = _MEMORY / f"{_PREFIX}{os.getpid()}"
+        try:
+            # As root PostgreSQL runs as a user of its own, who must be able to get through.
+            folder.mkdir(mode=0o755)
+        except OSError:  # somebody else's, of this name
+            return
+        self.path = folder
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
     def leave(self) -> None:
         """Remove it, unless it is to be kept."""
@@ -60,6 +65,7 @@ def _fits(folder: Path) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove what runs left that are over."""
-    for left in folder.glob(f"{_PREFIX}*-*"):
-        if not Path("/proc", left.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+    for left in folder.glob(f"{_PREFIX}[0-9]*"):
+        number = left.name.removeprefix(_PREFIX)
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
             shutil.rmtree(left, ignore_errors=True)

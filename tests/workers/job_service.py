@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +14,8 @@ from typing import Any
 
 from interleaf.errors import ServiceAway
 from tests.fresh_database import make_fresh
+from tests.workers import nursery
+from tests.workers.nursery import Hatched
 from workers.queue.celery_app import make_app
 from workers.queue.dispatch import Dispatcher
 from workers.queue.redis_server import RedisServer
@@ -54,7 +55,7 @@ class JobService:
         self.redis = RedisServer(self.settings.redis_dir)
         self.store = JobStore(self.settings)
         self.dispatcher = Dispatcher(make_app(self.settings), self.store)
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Hatched | subprocess.Popen[bytes]] = []
         self.owner = ""
         self.program = PROGRAM
 
@@ -77,7 +78,7 @@ class JobService:
         for role in roles:
             self.begin(role)
 
-    def begin(self, role: str) -> subprocess.Popen[bytes]:
+    def begin(self, role: str) -> Hatched:
         """Start one process of that role."""
         chosen = self.settings.model_dump(exclude={"home"}, exclude_defaults=True)
         env = {
@@ -86,10 +87,8 @@ class JobService:
             "INTERLEAF_HOME": str(self.home),
             **{f"INTERLEAF_{name.upper()}": str(value) for name, value in chosen.items()},
         }
-        with (self.home / f"{role}-{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(self.program), role], env=env, stdout=log, stderr=log, start_new_session=True
-            )
+        log = self.home / f"{role}-{len(self.processes)}.log"
+        process = nursery.begin(self.program, role, environment=env, log=log)
         self.processes.append(process)
         return process
 
