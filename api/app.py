@@ -44,6 +44,7 @@ from api.routes import (
     schedules,
     service_keys,
     uploads,
+    usage,
     webhook_deliveries,
     webhooks,
 )
@@ -66,6 +67,7 @@ from workers.store.events import JobEvents
 from workers.store.job import Job
 from workers.store.jobs import Jobs
 from workers.store.leases import Leases
+from workers.store.ledger import Ledger
 from workers.store.libraries import Libraries
 from workers.store.library_requests import LibraryRequests
 from workers.store.past_jobs import PastJobs
@@ -133,6 +135,7 @@ def create_app(
         events=JobEvents(database),
         keys=keys,
         known_keys=KnownKeys(keys, threads),
+        ledger=Ledger(database, clock=clock),
         uploads=Uploads(
             database,
             store,
@@ -211,6 +214,7 @@ def create_app(
         webhooks,
         webhook_deliveries,
         service_keys,
+        usage,
         health,
         metrics,
         problem_pages,

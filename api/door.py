@@ -32,6 +32,7 @@ from workers.store.document_renders import DocumentRenders
 from workers.store.document_versions import DocumentVersions
 from workers.store.events import JobEvents
 from workers.store.jobs import Jobs
+from workers.store.ledger import Ledger
 from workers.store.libraries import Libraries
 from workers.store.past_jobs import PastJobs
 from workers.store.pieces import Pieces
@@ -53,6 +54,7 @@ class Door:
     events: JobEvents
     keys: ApiKeys
     known_keys: KnownKeys
+    ledger: Ledger
     uploads: Uploads
     pieces: Pieces
     versions: DocumentVersions

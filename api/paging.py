@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from interleaf.errors import InvalidRequest, shown
 from workers.store.ids import IdKind, require_id
 from workers.store.schedule import moment_of_run
 
-__all__ = ["LINKS", "Page", "Position", "link_of", "listed", "page_of", "positions"]
+__all__ = ["LINKS", "Page", "Position", "day_of", "link_of", "listed", "page_of", "positions"]
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -27,6 +28,7 @@ LINKS: Final[dict[str, Any]] = {
 MAX_QUERY_CHARS: Final = 4_000
 _PICTURE_ID: Final = re.compile("[0-9a-f]{64}")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class _Named(Protocol):
@@ -58,7 +60,10 @@ class Position:
     """What else the request's query says, in its order."""
 
 
-def positions(kind: IdKind | Literal["picture", "version", "run", "item"]) -> Any:
+_Kind = IdKind | Literal["picture", "version", "run", "item", "day"]
+
+
+def positions(kind: _Kind) -> Any:
     """A dependency that reads `limit`, `after` and `before` of a list of such ids. InvalidRequest names the field."""
 
     async def position(
@@ -77,9 +82,21 @@ def positions(kind: IdKind | Literal["picture", "version", "run", "item"]) -> An
     return Depends(position)
 
 
-def _require(kind: IdKind | Literal["picture", "version", "run", "item"], given: str, name: str) -> None:
+def day_of(given: str, name: str) -> date:
+    """A day as it is written here: YYYY-MM-DD. InvalidRequest names the parameter."""
+    try:
+        if _DAY.fullmatch(given):
+            return date.fromisoformat(given)
+    except ValueError:  # the 31st of February; refused like all else
+        pass
+    raise InvalidRequest(name, f"{shown(given)!r} is no day.", "Write it as 2026-01-31.")
+
+
+def _require(kind: _Kind, given: str, name: str) -> None:
     if kind == "run":
         moment_of_run(given, name)
+    elif kind == "day":
+        day_of(given, name)
     elif kind == "version" or kind == "item":  # apart, so that the checker sees what is left
         if not _NUMBER.fullmatch(given):
             raise InvalidRequest(name, f"{shown(given)!r} is not the number of one.", "Give a number such as 3.")

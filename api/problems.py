@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -14,13 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from interleaf.errors import InterleafError, InvalidBrief, InvalidRequest, shown
+from interleaf.errors import DayQuotaReached, InterleafError, InvalidBrief, InvalidRequest, shown
 
 __all__ = [
     "MEDIA_TYPE",
     "InvalidFields",
     "Problem",
     "ProblemField",
+    "ProblemQuota",
     "Unexpected",
     "install",
     "problem_answer",
@@ -60,6 +62,15 @@ class ProblemField(BaseModel):
     detail: str
 
 
+class ProblemQuota(BaseModel):
+    """A quota that is used up."""
+
+    name: str = Field(description="As the key has it, such as max_jobs_per_day")
+    limit: int
+    used: float
+    free_at: datetime = Field(description="When there is room again")
+
+
 class Problem(BaseModel):
     """What went wrong, for people and for programs (RFC 9457). Programs go by `code`."""
 
@@ -74,7 +85,22 @@ class Problem(BaseModel):
                     "code": "invalid_brief",
                     "request_id": "3f0c0a4f6f5f4d5a",
                     "errors": [{"pointer": "/length_words", "detail": "Input should be greater than or equal to 50"}],
-                }
+                },
+                {
+                    "type": "/v1/problems/day_quota_reached",
+                    "title": "Day quota reached",
+                    "status": 429,
+                    "detail": "max_jobs_per_day: jobs on a day (UTC) are limited to 50 for this key; used so far: 50. "
+                    "There is room again at 2026-11-28T00:00:00Z; an administrator may change the quota.",
+                    "code": "day_quota_reached",
+                    "request_id": "3f0c0a4f6f5f4d5a",
+                    "quota": {
+                        "name": "max_jobs_per_day",
+                        "limit": 50,
+                        "used": 50,
+                        "free_at": "2026-11-28T00:00:00Z",
+                    },
+                },
             ]
         }
     )
@@ -87,6 +113,7 @@ class Problem(BaseModel):
     instance: str | None = Field(None, description="Names this occurrence")
     request_id: str | None = Field(None, description="Under which the service's log has the request")
     errors: list[ProblemField] | None = Field(None, description="The fields that are wrong")
+    quota: ProblemQuota | None = Field(None, description="With day_quota_reached: which one")
 
 
 class InvalidFields(InterleafError):
@@ -140,8 +167,13 @@ def problem_of(error: InterleafError, request_id: str | None = None) -> Problem:
         errors = [ProblemField(pointer=_pointer(_parts(error.thing)), detail=f"{error.problem} {error.remedy}".strip())]
     elif isinstance(error, InvalidRequest):
         errors = [_field_of(error)]
+    quota = None
+    if isinstance(error, DayQuotaReached) and error.free_at:
+        quota = ProblemQuota(
+            name=error.quota, limit=error.limit, used=error.used, free_at=datetime.fromisoformat(error.free_at)
+        )
     detail = error.message if status < 500 or code in _TOLD or status == 501 else _HIDDEN.get(status, _HIDDEN[500])
-    return _problem(status, code, detail, request_id, errors)
+    return _problem(status, code, detail, request_id, errors, quota)
 
 
 def problem_of_record(record: Mapping[str, Any]) -> Problem:
@@ -156,6 +188,8 @@ def problem_answer(scope: Scope, error: InterleafError, headers: Mapping[str, st
     problem = problem_of(error, request_id)
     if problem.status >= 500:
         _log.error("request %s: %s: %s", request_id, error.code, error.message, exc_info=error.__cause__)
+    if isinstance(error, DayQuotaReached) and error.wait_s:
+        headers = {"Retry-After": str(error.wait_s), **(headers or {})}
     return _response(problem, headers)
 
 
@@ -196,7 +230,14 @@ def install(app: FastAPI, methods_of: Callable[[str], Sequence[str]]) -> None:
     app.add_exception_handler(HTTPException, http)
 
 
-def _problem(status: int, code: str, detail: str, request_id: str | None, errors: list[ProblemField] | None) -> Problem:
+def _problem(
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str | None,
+    errors: list[ProblemField] | None,
+    quota: ProblemQuota | None = None,
+) -> Problem:
     return Problem(
         type=f"/v1/problems/{code}",
         title=code.replace("_", " ").capitalize(),
@@ -206,6 +247,7 @@ def _problem(status: int, code: str, detail: str, request_id: str | None, errors
         instance=None if request_id is None else f"urn:interleaf:request:{request_id}",
         request_id=request_id,
         errors=errors,
+        quota=quota,
     )
 
 

@@ -185,7 +185,7 @@ class ScheduleRunView(BaseModel):
     job_id: str | None = Field(description="The job that was ordered; it may have been deleted since")
     publish_at: datetime | None = Field(description="When its piece is published")
     missed_count: int = Field(description="How many times, this and later ones, a missed one stands for; else 0")
-    error: Problem | None = Field(description="Why it failed")
+    error: Problem | None = Field(description="Why it failed; why it was skipped, where a quota of the key was used up")
 
     @classmethod
     def of(cls, run: ScheduleRun) -> ScheduleRunView:

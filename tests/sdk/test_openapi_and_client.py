@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from interleaf import AsyncClient, Client
 from interleaf.errors import InterleafError
-from interleaf.service import batch_records, service_records
+from interleaf.service import batch_records, service_records, usage_records
 from interleaf.service.retrying import Retrying
 from tests.api.service import Service
 
@@ -67,6 +67,12 @@ RECORDS = {
     "NewKey": "NewApiKey",
     "Problem": "Problem",
     "ProblemField": "FieldProblem",
+    "ProblemQuota": "QuotaProblem",
+    "UseView": "UseRecord",
+    "DayView": "DayRecord",
+    "QuotaView": "QuotaRecord",
+    "TodayView": "TodayRecord",
+    "UsageView": "UsageRecord",
     "Page_JobView_": "Page",
 }
 UPLOAD = "upl_01kaj5v1c8m2n4p6q8r0s2t4v6"
@@ -113,7 +119,7 @@ def every_request() -> list[httpx.Request]:
         seen.append(request)
         return httpx.Response(200, json=JOB)
 
-    quotas = {"max_active_jobs": 1, "max_stored_bytes": 1, "requests_per_minute": 1}
+    quotas = {"max_active_jobs": 1, "max_stored_bytes": 1, "requests_per_minute": 1, "max_jobs_per_day": 1}
     at = {"limit": 1, "after": "x"}
     sizes = {"min_width_px": 1, "min_height_px": 1}
     ingest = {"author": "a", "licence": "l", "source_url": "s", "dedupe": "exact"}
@@ -209,7 +215,9 @@ def every_request() -> list[httpx.Request]:
         (client.webhook_deliveries.replay, ("msg_1",), {}),
         (client.keys.create, ("n", ["jobs:read"]), quotas),
         (client.keys.list, (), at),
+        (client.keys.update, ("key_1",), {"name": "n", **quotas, "max_seconds_per_day": None}),
         (client.keys.revoke, ("key_1",), {}),
+        (client.usage, (), {"since": told.date(), "until": told.date(), "key_id": "key_1"}),
     ]
     for method, positional, named in methods:
         with suppress(InterleafError):  # a job is not what it wanted; what counts is what it sent
@@ -258,7 +266,8 @@ def test_requests_say_what_the_operations_take(description: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(("theirs", "ours"), RECORDS.items())
 def test_records_know_every_field_that_is_told(description: dict[str, Any], theirs: str, ours: str) -> None:
-    model: type[BaseModel] = getattr(service_records, ours, None) or getattr(batch_records, ours)
+    places = (service_records, batch_records, usage_records)
+    model: type[BaseModel] = next(getattr(place, ours) for place in places if hasattr(place, ours))
     told = set(description["components"]["schemas"][theirs]["properties"])
     assert {field.alias or name for name, field in model.model_fields.items()} == told
 

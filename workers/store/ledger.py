@@ -117,7 +117,7 @@ class Standing:
         what = {_JOBS: "jobs", _SECONDS: "seconds of work", _TOKENS: "tokens"}[quota.name]
         return DayQuotaReached(
             quota.name,
-            f"of the {quota.limit:,} {what} that this key may use on a day (UTC), {_shown(quota.used)} are used.",
+            f"{what} on a day (UTC) are limited to {quota.limit:,} for this key; used so far: {_shown(quota.used)}.",
             f"There is room again at {free_at}; an administrator may change the quota.",
             quota.name,
             quota.limit,

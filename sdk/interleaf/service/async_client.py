@@ -4,11 +4,11 @@ and client.py only drive them."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleaf.service import job_steps
+from interleaf.service import job_steps, usage_steps
 from interleaf.service.call import ask
 from interleaf.service.calls import Calls
 from interleaf.service.download import MemoryTarget, PartFile, download
@@ -33,6 +33,7 @@ from interleaf.service.service_records import (
 from interleaf.service.service_schedules import AsyncSchedules
 from interleaf.service.service_webhooks import AsyncWebhookDeliveries, AsyncWebhooks
 from interleaf.service.steps import SentFile
+from interleaf.service.usage_records import UsageRecord
 from interleaf.service.wire import AsyncWire
 
 if TYPE_CHECKING:
@@ -109,6 +110,13 @@ class AsyncClient:
         """What a piece would take: seconds, tokens, pictures, with how wrong such estimates have been. Nothing is made,
         and files that the brief names by path are measured, not sent."""
         return await self._wire.run(job_steps.estimate(self._calls, brief, base))
+
+    async def usage(
+        self, *, since: date | None = None, until: date | None = None, key_id: str | None = None
+    ) -> UsageRecord:
+        """What this key has used from one day to another (UTC; the last 30 days if nothing is said), and what its
+        quotas leave of today. `key_id`: another key, for an admin."""
+        return await self._wire.run(usage_steps.usage(self._calls, since, until, key_id))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -280,6 +288,9 @@ class AsyncKeys(_Part):
         max_active_jobs: int | None = None,
         max_stored_bytes: int | None = None,
         requests_per_minute: int | None = None,
+        max_jobs_per_day: int | None = None,
+        max_seconds_per_day: int | None = None,
+        max_tokens_per_day: int | None = None,
     ) -> NewApiKey:
         """Make a key. It is never made twice: when the answer is lost, ServiceAway says to look whether it is there."""
         call = self._calls.create_key(
@@ -288,12 +299,20 @@ class AsyncKeys(_Part):
             max_active_jobs=max_active_jobs,
             max_stored_bytes=max_stored_bytes,
             requests_per_minute=requests_per_minute,
+            max_jobs_per_day=max_jobs_per_day,
+            max_seconds_per_day=max_seconds_per_day,
+            max_tokens_per_day=max_tokens_per_day,
         )
         return await self._wire.run(ask(call, self._retrying))
 
     async def list(self, *, limit: int | None = None, after: str | None = None) -> Page[ApiKeyRecord]:
         """One page, newest first, revoked ones too."""
         return await self._wire.run(ask(self._calls.list_keys(limit=limit, after=after), self._retrying))
+
+    async def update(self, key_id: str, **changes: Any) -> ApiKeyRecord:
+        """Change the name or quotas of a key, by the names that `create` gives them; None takes a quota away. What the
+        key has used stays. ObjectUnknown; InvalidRequest."""
+        return await self._wire.run(ask(self._calls.change_key(key_id, changes), self._retrying))
 
     async def revoke(self, key_id: str) -> ApiKeyRecord:
         """At once and for ever."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
@@ -29,6 +29,7 @@ from interleaf.service.service_records import (
     UploadRecord,
 )
 from interleaf.service.steps import Answer, Sending, SentFile, Steps
+from interleaf.service.usage_records import UsageRecord
 
 __all__ = ["WAIT_MARGIN_S", "Calls", "as_json", "metadata_pairs", "nothing", "object_path", "pairs"]
 
@@ -206,11 +207,17 @@ class Calls:
         max_active_jobs: int | None = None,
         max_stored_bytes: int | None = None,
         requests_per_minute: int | None = None,
+        max_jobs_per_day: int | None = None,
+        max_seconds_per_day: int | None = None,
+        max_tokens_per_day: int | None = None,
     ) -> Call[NewApiKey]:
         quotas = {
             "max_active_jobs": max_active_jobs,
             "max_stored_bytes": max_stored_bytes,
             "requests_per_minute": requests_per_minute,
+            "max_jobs_per_day": max_jobs_per_day,
+            "max_seconds_per_day": max_seconds_per_day,
+            "max_tokens_per_day": max_tokens_per_day,
         }
         said = {"name": name, "scopes": list(scopes)} | {k: v for k, v in quotas.items() if v is not None}
         # The service keeps no answer that holds a secret, so this one must not be sent twice.
@@ -220,8 +227,24 @@ class Calls:
         sending = Sending("GET", "/v1/keys", pairs(limit=limit, after=after))
         return Call(sending, reads(Page[ApiKeyRecord]))
 
+    def change_key(self, key_id: str, changes: Mapping[str, Any]) -> Call[ApiKeyRecord]:
+        sending = Sending("PATCH", object_path("/v1/keys/", key_id), body=as_json("key", dict(changes)))
+        return Call(sending, reads(ApiKeyRecord))
+
     def revoke_key(self, key_id: str) -> Call[ApiKeyRecord]:
         return Call(Sending("DELETE", object_path("/v1/keys/", key_id)), reads(ApiKeyRecord))
+
+    def get_usage(
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        key_id: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Call[UsageRecord]:
+        query = pairs(**{"from": since, "to": until}, key_id=key_id, limit=limit, after=after)
+        return Call(Sending("GET", "/v1/usage", query), reads(UsageRecord))
 
 
 def nothing(answer: Answer) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from interleaf.errors import (
+    DayQuotaReached,
     InterleafError,
     KeyRefused,
     NeedsInput,
@@ -21,7 +24,7 @@ from interleaf.errors import (
     ServiceError,
     shown,
 )
-from interleaf.service.service_records import FieldProblem, Problem
+from interleaf.service.service_records import FieldProblem, Problem, QuotaProblem
 
 __all__ = ["error_of_answer", "error_of_problem"]
 
@@ -43,6 +46,8 @@ def error_of_problem(problem: Problem) -> InterleafError:
     else:
         thing, colon, said = detail.partition(": ")
         error = kind(thing, said) if colon else kind(problem.code, detail)
+        if isinstance(error, DayQuotaReached) and problem.quota is not None:
+            error = _day_quota(thing, said, problem.quota)
     error.request_id = problem.request_id
     for field in fields[1:MAX_FIELDS]:
         error.add_note(f"{_place(field) or 'request'}: {shown(field.detail)}")
@@ -62,6 +67,14 @@ def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Int
     error = kind(f"HTTP status {status}", f"came without a code: {text or 'empty'}.", "Is this the service's address?")
     error.request_id = headers.get("x-request-id")
     return error
+
+
+def _day_quota(thing: str, said: str, quota: QuotaProblem) -> DayQuotaReached:
+    """With its numbers; how long it is until there is room goes by this machine's clock."""
+    free_at = quota.free_at.astimezone(UTC)
+    wait_s = max(0, ceil((free_at - datetime.now(UTC)).total_seconds()))
+    told = f"{free_at:%Y-%m-%dT%H:%M:%SZ}"
+    return DayQuotaReached(thing, said, "", quota.name, quota.limit, quota.used, told, wait_s)
 
 
 def _object(body: bytes) -> Any:

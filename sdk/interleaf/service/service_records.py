@@ -45,6 +45,7 @@ __all__ = [
     "PlacedPictureRecord",
     "Problem",
     "Question",
+    "QuotaProblem",
     "ScheduleLine",
     "ScheduleRecord",
     "ScheduleRunRecord",
@@ -83,6 +84,15 @@ class FieldProblem(Record):
     detail: str
 
 
+class QuotaProblem(Record):
+    """A quota of the key that is used up, and when there is room again."""
+
+    name: str
+    limit: int
+    used: float
+    free_at: datetime
+
+
 class Problem(Record):
     """An error as the service tells it (RFC 9457)."""
 
@@ -94,6 +104,7 @@ class Problem(Record):
     instance: str | None = None
     request_id: str | None = None
     errors: tuple[FieldProblem, ...] | None = None
+    quota: QuotaProblem | None = None
 
 
 class ArtifactRecord(Record):
@@ -538,6 +549,9 @@ class ApiKeyRecord(Record):
     max_active_jobs: int | None = None
     max_stored_bytes: int | None = None
     requests_per_minute: int | None = None
+    max_jobs_per_day: int | None = None
+    max_seconds_per_day: int | None = None
+    max_tokens_per_day: int | None = None
 
 
 class NewApiKey(ApiKeyRecord):

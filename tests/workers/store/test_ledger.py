@@ -215,7 +215,8 @@ def test_a_quota_of_jobs_is_told_and_ends_at_midnight(store: Store) -> None:
     error = refused.value
     assert (error.quota, error.limit, error.used) == ("max_jobs_per_day", 2, 2)
     assert (error.free_at, error.wait_s) == ("2026-01-02T00:00:00Z", 12 * 3600)
-    assert "2 jobs" in error.message and "2026-01-02T00:00:00Z" in error.message
+    assert "jobs" in error.message and "used so far: 2." in error.message
+    assert "2026-01-02T00:00:00Z" in error.message
     assert used(store) == Amounts(jobs=2, ended=1)
     with pytest.raises(DayQuotaReached):
         store.jobs.retry(first.id, store.owner)
