@@ -65,9 +65,10 @@ def assemble(state: State, runtime: Runtime[Context]) -> State:
             writer_version=context.writer.version,
             encoder=context.encoder_name,
             encoder_sha256=context.encoder_sha256,
+            picture_encoder=context.picture_encoder_name,
             seed=brief.seed,
             brief_sha256=context.brief_sha256,
-            libraries=context.finder.fingerprints() if context.searches else {},
+            libraries=dict(state.get("libraries", {})),
         ),
     )
     tell(runtime, "assemble", 1.0, article.title)

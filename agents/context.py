@@ -68,7 +68,7 @@ class PictureFinder(Protocol):
         """The file that holds its pixels, safe to open with Pillow. PictureMissing when there is none."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Collection → hash of its contents, for the run record."""
+        """Collection that the run may search → hash of its contents, for the run record."""
 
 
 @dataclass(frozen=True)
@@ -232,5 +232,6 @@ class Context:
     # For the run record.
     encoder_name: str = ""
     encoder_sha256: str = ""
+    picture_encoder_name: str = ""
     interleaf_version: str = ""
     brief_sha256: str = ""

@@ -14,10 +14,15 @@ CANDIDATES_PER_PLACE = 10
 
 
 def retrieve(state: State, runtime: Runtime[Context]) -> State:
-    """Library hits by slot. Filters (collections, licence, size) hold before ranking, in the library."""
+    """Library hits by slot, and what the library held then. Filters (collections, licence, size) hold before ranking,
+    in the library."""
     context = runtime.context
-    if not state["queries"] or not context.searches:
-        return {"found": {}}
+    if not context.searches:
+        return {"found": {}, "libraries": {}}
+    # As it is searched: it may have changed by the time the piece is assembled.
+    libraries = context.finder.fingerprints()
+    if not state["queries"]:
+        return {"found": {}, "libraries": libraries}
     tell(runtime, "retrieve", 0.0)
     hits = context.finder.search(state["queries"], CANDIDATES_PER_PLACE, context.where)
     found = {
@@ -26,4 +31,4 @@ def retrieve(state: State, runtime: Runtime[Context]) -> State:
     }
     pictures = {picture_id for row in found.values() for picture_id, _ in row}
     tell(runtime, "retrieve", 1.0, f"{len(pictures)} candidates from the library")
-    return {"found": found}
+    return {"found": found, "libraries": libraries}

@@ -45,6 +45,8 @@ class State(TypedDict, total=False):
     queries: tuple[PictureQuery, ...]
     # Slot → (picture id, library score), best first.
     found: dict[int, tuple[tuple[str, float], ...]]
+    # What was searched: collection → hash of its contents at that time.
+    libraries: dict[str, str]
     choices: tuple[Choice, ...]
     # Told in the report. Added to by several nodes.
     notices: Annotated[tuple[Notice, ...], add_notices]

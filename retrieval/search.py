@@ -21,6 +21,7 @@ from interleaf.schema import Picture, PictureFilter, PictureHit, PictureQuery
 from retrieval.vectors.derived import DerivedIndexes, PictureEncoder, TextEncoder, TruthCatalog
 from retrieval.vectors.fusion import fused, kin_weights, latin_share, pixel_evidence, said, sentences, whole
 from retrieval.vectors.index import VectorIndex
+from retrieval.vectors.lexical import LexicalIndex
 from retrieval.vectors.nearest import Numbers, Vectors
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SCORE_DECIMALS: Final = 4
 class _Asked:
     """A query, prepared: rows of its sentences, of its whole and of its pixels (each (n, D); n may be 0)."""
 
-    words: Vectors  # (N,) over the columns of the word index
+    words: Vectors  # (N,) over the columns of the words that are weighed
     latin: float
     sentences: Vectors
     whole: Vectors
@@ -81,7 +82,7 @@ class Searcher:
         with self._lock:
             self._derived.refresh()
             allowed = self._catalog.allowed_numbers(where)
-            ranked = [self._rank(asked, k, allowed) for asked in self._asked(queries)] if k and len(allowed) else []
+            ranked = self._ranked(queries, k, allowed) if k and len(allowed) else []
             shown = self._catalog.pictures_by_number(sorted({n for hits in ranked for n, _ in hits}))
         found = [[_hit(shown[n], scores) for n, scores in hits if n in shown] for hits in ranked]
         return found or [[] for _ in queries]
@@ -95,9 +96,10 @@ class Searcher:
             self._derived.refresh()
             allowed = self._catalog.allowed_numbers(where)
             nothing = self._stacked([])
-            words = np.zeros(len(self._derived.words), np.float32)
+            index = self._derived.words.among(allowed)
+            words = np.zeros(len(index), np.float32)
             asked = _Asked(words, 1.0, nothing, nothing, self._pixel_embedder.encode_pictures([image]))
-            ranked = self._rank(asked, k, allowed) if k and len(allowed) else []
+            ranked = self._rank(asked, k, allowed, index) if k and len(allowed) else []
             shown = self._catalog.pictures_by_number([number for number, _ in ranked])
         return [_hit(shown[number], scores) for number, scores in ranked if number in shown]
 
@@ -106,26 +108,33 @@ class Searcher:
 
     # 1 and 2: what the queries say
 
-    def _asked(self, queries: Sequence[PictureQuery]) -> list[_Asked]:
+    def _ranked(
+        self, queries: Sequence[PictureQuery], k: int, allowed: Numbers
+    ) -> list[list[tuple[int, dict[str, float]]]]:
+        # A picture that is asked with counts among those whose words are weighed, whether it may be found or not.
+        with_those = [self._catalog.number(query.picture_id) for query in queries if query.picture_id is not None]
+        index = self._derived.words.among(np.union1d(allowed, np.asarray(with_those, np.int64)))
+        return [self._rank(asked, k, allowed, index) for asked in self._asked(queries, index)]
+
+    def _asked(self, queries: Sequence[PictureQuery], index: LexicalIndex) -> list[_Asked]:
         latin = [latin_share(whole(q)) if self._english_only else 1.0 for q in queries]
         parts = [sentences(q) if share >= MIN_LATIN else () for q, share in zip(queries, latin, strict=True)]
         wholes = [whole(q) if share >= MIN_LATIN else "" for q, share in zip(queries, latin, strict=True)]
         texts = list(dict.fromkeys(t for t in [*wholes, *(s for part in parts for s in part)] if t))
         row_of = dict(zip(texts, self._embedder.encode(texts), strict=True)) if texts else {}
-        words = self._words(queries)
+        words = self._words(queries, index)
         asked = []
         for i, query in enumerate(queries):
             if query.picture_id is not None:
-                asked.append(self._asked_by_picture(query.picture_id))
+                asked.append(self._asked_by_picture(query.picture_id, index))
                 continue
             near = self._stacked([row_of[s] for s in parts[i]])
             all_words = self._stacked([row_of[wholes[i]]] if wholes[i] else [])
             asked.append(_Asked(words[i], latin[i], near, all_words, self._pixel_query(whole(query))))
         return asked
 
-    def _words(self, queries: Sequence[PictureQuery]) -> Vectors:
+    def _words(self, queries: Sequence[PictureQuery], index: LexicalIndex) -> Vectors:
         """(Q, N) word scores; queries of one piece are scored together."""
-        index = self._derived.words
         scores = np.zeros((len(queries), len(index)), np.float32)
         pieces: dict[str | int, list[int]] = {}
         for i, query in enumerate(queries):
@@ -134,12 +143,12 @@ class Searcher:
             scores[members] = index.scores([said(queries[i]) for i in members])
         return scores
 
-    def _asked_by_picture(self, picture_id: str) -> _Asked:
+    def _asked_by_picture(self, picture_id: str, index: LexicalIndex) -> _Asked:
         number = self._catalog.number(picture_id)
         own = np.array([number], np.int64)
         derived = self._derived
-        columns = derived.words.columns(own)
-        words = derived.words.likeness(columns)[0] if len(columns) else np.zeros(len(derived.words), np.float32)
+        columns = index.columns(own)
+        words = index.likeness(columns)[0] if len(columns) else np.zeros(len(index), np.float32)
         row = _kept_rows(derived.text, own)
         pixels = _kept_rows(derived.pixels, own) if derived.pixels is not None else row[:0]
         return _Asked(words, 1.0, row, row, pixels, number)
@@ -154,18 +163,17 @@ class Searcher:
 
     # 1 to 4 for one query
 
-    def _rank(self, asked: _Asked, k: int, allowed: Numbers) -> list[tuple[int, dict[str, float]]]:
-        """(number, scores by name) of the k best."""
+    def _rank(self, asked: _Asked, k: int, allowed: Numbers, index: LexicalIndex) -> list[tuple[int, dict[str, float]]]:
+        """(number, scores by name) of the k best. `index`: the words that are weighed."""
         if asked.without is not None:
             allowed = allowed[allowed != asked.without]
         derived = self._derived
-        columns = derived.words.columns(allowed)
-        numbers = self._candidates(asked, k, allowed, columns)
+        numbers = self._candidates(asked, k, allowed, index)
         if not len(numbers):
             return []
         words = np.zeros(len(numbers), np.float32)
-        at = derived.words.columns(numbers)
-        here = np.searchsorted(numbers, derived.words.numbers()[at])
+        at = index.columns(numbers)
+        here = np.searchsorted(numbers, index.numbers()[at])
         words[here] = asked.words[at]
         near, vectors = _cosines(derived.text, numbers, asked.sentences), _cosines(derived.text, numbers, asked.whole)
         vectors = np.asarray((near + vectors) / 2, dtype=np.float32)
@@ -177,7 +185,7 @@ class Searcher:
         top, share = kin_weights(first[here], numbers[here])
         kin = np.zeros(len(numbers), np.float32)
         if len(top):
-            kin[here] = share @ derived.words.likeness(at[top])[:, at]
+            kin[here] = share @ index.likeness(at[top])[:, at]
         score = np.round(fused(words, vectors, asked.latin, pixels, kin), SCORE_DECIMALS)
         order = np.lexsort((numbers, -score))[:k]
         scores = {"score": score, "lexical_score": words, "vector_score": vectors}
@@ -185,20 +193,21 @@ class Searcher:
             scores["pixel_score"] = pixels
         return [(int(numbers[i]), {name: float(values[i]) for name, values in scores.items()}) for i in order]
 
-    def _candidates(self, asked: _Asked, k: int, allowed: Numbers, columns: Numbers) -> Numbers:
+    def _candidates(self, asked: _Asked, k: int, allowed: Numbers, index: LexicalIndex) -> Numbers:
         """Rising numbers of the pictures that are worth scoring exactly."""
+        columns = index.columns(allowed)
         by_words = max(CANDIDATES_BY_WORDS, 4 * k)
         matching = columns[asked.words[columns] > 0]
         if len(matching) > by_words:
             matching = matching[np.lexsort((matching, -asked.words[matching]))[:by_words]]
-        found = [self._derived.words.numbers()[matching]]
+        found = [index.numbers()[matching]]
         by_vector = max(CANDIDATES_BY_VECTOR, 2 * k)
-        for index, rows in (
+        for vectors, rows in (
             (self._derived.text, np.concatenate([asked.whole, asked.sentences])),
             (self._derived.pixels, asked.pixels),
         ):
-            if index is not None and len(rows):
-                found += [n.numbers for n in index.search(np.ascontiguousarray(rows), by_vector, allowed)]
+            if vectors is not None and len(rows):
+                found += [n.numbers for n in vectors.search(np.ascontiguousarray(rows), by_vector, allowed)]
         return np.unique(np.concatenate(found))
 
 

@@ -51,7 +51,8 @@ class Composing:
 
     `canceled` is asked between events, before each section and before each token of a model; once it says True, the
     stream ends without a further event and nothing more is written. Who hands it in keeps the brief's limits and the
-    deadlines of its questions; `spent` is told the tokens that models wrote.
+    deadlines of its questions; `spent` is told the tokens that models wrote; `called`: what people call a collection,
+    where that is not its name.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Composing:
         *,
         library_dir: Path | None = None,
         writer: Writer | None = None,
+        called: Mapping[str, str] | None = None,
         canceled: Callable[[], bool] | None = None,
         spent: Callable[[int], None] = lambda tokens: None,
     ) -> None:
@@ -70,6 +72,7 @@ class Composing:
         self._settings = settings
         self._library_dir = library_dir
         self._writer = writer
+        self._called = called or {}
         self._keeps_limits = canceled is not None
         self._canceled = canceled or (lambda: False)
         self._spent = spent
@@ -216,6 +219,7 @@ class Composing:
             library_dir=self._library_dir,
             writer=self._writer,
             pixels=PictureShelf(self.folder, self._library_dir or self._settings.library_dir).path,
+            called=self._called,
             canceled=self._canceled,
             spent=self._spent,
         ) as context:

@@ -6,11 +6,12 @@ Imports neither Celery nor a database driver. Encoders are loaded at their first
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Final
 
 from agents.context import Context, Embedder, Writer
 from agents.extractive import ExtractiveWriter
@@ -19,6 +20,7 @@ from interleaf.errors import InvalidBrief, PictureMissing, RunCanceled
 from interleaf.schema import Brief, Picture, PictureFilter, PictureHit, PictureQuery, SourceText
 from retrieval.library import PictureLibrary
 from workers.run.intake import Material
+from workers.run.searched_libraries import SearchedLibraries
 from workers.run.shelf import make_embedder, open_library
 from workers.settings import Settings
 
@@ -27,6 +29,7 @@ __all__ = ["brief_sha256", "edit_context", "make_embedder", "make_writer", "open
 # An extractive writer works on the CPU, one section a core; a model answers many questions side by side.
 EXTRACTIVE_SECTIONS = 2
 MODEL_SECTIONS = 64
+_AS_NAMED: Final[Mapping[str, str]] = {}
 
 
 def make_writer(
@@ -48,9 +51,11 @@ def make_writer(
     return ModelWriter(mind_of(name, settings, pixels, canceled, spent), embedder)
 
 
-def brief_sha256(brief: Brief, material: Material) -> str:
-    """Hash of what was asked, for the run record: contents count, folders do not."""
+def brief_sha256(brief: Brief, material: Material, called: Mapping[str, str] = _AS_NAMED) -> str:
+    """Hash of what was asked, for the run record: contents count, folders do not, nor do ids of ours (`called`: what
+    people call a collection, where that is not its name)."""
     asked = brief.model_dump(mode="json", exclude={"sources", "pictures"})
+    asked["libraries"] = [called.get(name, name) for name in brief.libraries]
     asked["sources"] = [source.id for source in material.sources]
     asked["pictures"] = sorted(candidate.picture.id for candidate in material.candidates)
     return sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
@@ -101,11 +106,13 @@ def open_context(
     library_dir: Path | None = None,
     writer: Writer | None = None,
     pixels: Callable[[str], Path] = no_pixels,
+    called: Mapping[str, str] = _AS_NAMED,
     canceled: Callable[[], bool] = lambda: False,
     spent: Callable[[int], None] = lambda tokens: None,
 ) -> Iterator[Context]:
     """What one run may use. A library is opened only when the brief names collections. `pixels`: the file of a
-    picture, for writers that look at pictures. `canceled` is asked before each section, and as in `make_writer`."""
+    picture, for writers that look at pictures. `called`: what people call a collection, where that is not its name.
+    `canceled` is asked before each section, and as in `make_writer`."""
     embedder = make_embedder(settings)
     library = open_library(settings, library_dir, embedder) if brief.libraries else None
     try:
@@ -113,7 +120,7 @@ def open_context(
             _check_collections(brief, library)
         yield Context(
             writer=writer or make_writer(brief.writer, embedder, settings, pixels, canceled, spent),
-            finder=library or _NoLibrary(),
+            finder=_NoLibrary() if library is None else SearchedLibraries(library, brief.libraries, called),
             sources=material.sources,
             candidates=material.candidates,
             notices=material.notices,
@@ -123,7 +130,8 @@ def open_context(
             encoder_name=embedder.name,
             encoder_sha256=embedder.sha256,
             interleaf_version=__version__,
-            brief_sha256=brief_sha256(brief, material),
+            picture_encoder_name=settings.pixel_encoder if library is not None else "",
+            brief_sha256=brief_sha256(brief, material, called),
         )
     finally:
         if library is not None:

@@ -67,6 +67,48 @@ class JobAsks(BaseModel):
     url: str
 
 
+class JobRun(BaseModel):
+    """What a piece was made with: enough to make it again."""
+
+    interleaf_version: str
+    writer: str
+    writer_version: str = Field(description="Of a model: its prompts, and a hash of its weights")
+    encoder: str = Field(description="By which words are compared")
+    encoder_sha256: str = ""
+    picture_encoder: str = Field("", description="By which pictures of libraries are looked at; empty without one")
+    seed: int = 0
+    brief_sha256: str = Field(description="Of the brief, its notes and pictures as they were read")
+    libraries: dict[str, str] = Field(
+        default_factory=dict, description="Library that was searched → hash of its contents at that time"
+    )
+
+
+class RerunOverride(BaseModel):
+    """A field of the brief that was asked otherwise."""
+
+    field: str
+    was: str = Field(description="As JSON, cut where it is long")
+    now: str
+
+
+class RerunNotice(BaseModel):
+    """Something that nobody wanted otherwise, and is."""
+
+    code: str = Field(
+        description="rerun_library, rerun_writer, rerun_encoder, rerun_picture_encoder, rerun_interleaf, rerun_input, "
+        "rerun_picture_gone; rerun_unrecorded: there is nothing to compare with"
+    )
+    message: str = Field(description="In a sentence, with what it is now and what it was")
+
+
+class JobRerun(BaseModel):
+    """What a rerun has otherwise than the job that it does anew."""
+
+    of: str
+    overrides: list[RerunOverride]
+    notices: list[RerunNotice] = Field(description="Empty when nothing has moved: without overrides, the same bytes")
+
+
 class JobResult(BaseModel):
     """What came of it; files appear while it is still running."""
 
@@ -75,6 +117,8 @@ class JobResult(BaseModel):
     report: dict[str, Any] | None = Field(
         None, description="The piece in numbers: words, pictures_placed, …; failed_formats"
     )
+    run: JobRun | None = Field(None, description="What the piece was made with; null before the end")
+    rerun: JobRerun | None = Field(None, description="Of a rerun: what was not as it was; null before the end")
 
 
 class JobView(BaseModel):
@@ -151,9 +195,14 @@ def job_view(job: Job, artifacts: tuple[Artifact, ...] = ()) -> JobView:
         told = dict(job.result or {})
         document_id = told.pop("document_id", None)
         told.pop("artifacts", None)
+        run, rerun = told.pop("run", None), told.pop("rerun", None)
         told |= told.pop("report", {})
         result = JobResult(
-            document_id=document_id, artifacts=[ArtifactView.of(one) for one in artifacts], report=told or None
+            document_id=document_id,
+            artifacts=[ArtifactView.of(one) for one in artifacts],
+            report=told or None,
+            run=run,
+            rerun=rerun,
         )
     return JobView(
         id=job.id,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import anyio
@@ -19,7 +20,7 @@ from api.reply import answer_of, reply, response_of
 from api.routes.job_order import EXAMPLES, Labels, metadata_of, upload_ids, validated, validated_ingest
 from api.routes.job_view import JobView, job_view
 from api.strict_json import StrictRoute
-from interleaf.errors import JobFinal, ObjectUnknown, ScopeMissing
+from interleaf.errors import InputGone, InvalidBrief, JobFinal, ObjectUnknown, ScopeMissing
 from interleaf.schema import Brief
 from workers.store.answered import Answer
 from workers.store.answered import Request as Named
@@ -231,24 +232,52 @@ async def rerun_job(
     name: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """A new job from the beginning with the same brief, or with some of its fields replaced."""
+    """A new job from the beginning with the same brief, or with some of its fields replaced. What is not as it was then
+    (a library, the writer, an encoder, interleaf) stands in `result.rerun` when it has ended. `input_gone` when an
+    upload or a library that the brief names is gone, and is not replaced."""
 
     def create() -> Job:
         asked = door.jobs.brief(job_id, key.id)
         if asked.get("kind") == INGEST:
             _require_library_scope(key)
             order = validated_ingest(asked | (overrides or {}))
-            door.libraries.get(order.library_id, key.id)
-            door.uploads.require(order.upload_ids, key.id)
+            with _still_there(job_id, replaced="library_id" in (overrides or {}), instead="library_id"):
+                door.libraries.get(order.library_id, key.id)
+            with _still_there(job_id, replaced="uploads" in (overrides or {}), instead="uploads"):
+                door.uploads.require(order.upload_ids, key.id)
             return door.jobs.rerun(job_id, key.id, order.model_dump(mode="json"))
         if asked.get("kind") in (EDIT, RENDER):
             raise JobFinal(job_id, "is about a version that is there or is over.", "Edit the document as it is now.")
         brief = validated(asked | (overrides or {}))
-        door.uploads.require(upload_ids(brief), key.id)
-        door.libraries.resolve(key.id, brief.libraries)
+        for field in ("sources", "pictures"):
+            with _still_there(job_id, replaced=field in (overrides or {}), instead=field):
+                door.uploads.require(upload_ids(_only(brief, field)), key.id)
+        with _still_there(job_id, replaced="libraries" in (overrides or {}), instead="libraries"):
+            door.libraries.resolve(key.id, brief.libraries)
         return door.jobs.rerun(job_id, key.id, brief.model_dump(mode="json"))
 
     return await created(door, key, named_request(request, key, name, await request.body()), prefer, create)
+
+
+@contextmanager
+def _still_there(job_id: str, *, replaced: bool, instead: str) -> Iterator[None]:
+    """InputGone when something is not there (any more) that the job was asked with; for what replaces it, the error
+    of any order."""
+    try:
+        yield
+    except (ObjectUnknown, InvalidBrief) as error:
+        if replaced:
+            raise
+        raise InputGone(
+            job_id,
+            f"was made from what is not there any more: {error.thing} ({error.problem.rstrip('.')}).",
+            f"Give other {instead} with the rerun.",
+        ) from error
+
+
+def _only(brief: Brief, field: str) -> Brief:
+    """The brief with the files of that field alone."""
+    return brief.model_copy(update={name: () for name in ("sources", "pictures") if name != field})
 
 
 def _require_library_scope(key: ApiKey) -> None:

@@ -6,6 +6,8 @@ adding is appending rows, and common words are known from the rows themselves. D
   meet inflections and compounds in any alphabet without a stemmer;
 - how common a word is counts the queries' own texts beside the captions: captions are short and seldom say
   "however", prose does. Queries of one piece (the same title) are counted together;
+- how common a word is counts the captions that a search may find, and no others (`among`): what else lies in the
+  library moves no score;
 - function words of seven languages weigh less, but are not left out ("The Who").
 Letters: N captions, Q queries, F hashed terms.
 """
@@ -65,6 +67,8 @@ class LexicalIndex:
         self._numbers: Numbers = np.zeros(0, np.int64)  # (N,) rising
         self._counts: Any = sparse.csr_matrix((0, FEATURES), dtype=np.float32)  # (N, F) 1 + log tf
         self._prepared: tuple[Any, Vectors, Vectors] | None = None
+        # The last part that was asked for: a piece asks several times, and libraries are searched one by one.
+        self._part: LexicalIndex | None = None
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -81,13 +85,25 @@ class LexicalIndex:
         joined = np.concatenate([self._numbers, np.asarray(numbers, dtype=np.int64)])
         order = np.argsort(joined, kind="stable")
         self._counts = sparse.vstack([self._counts, _log_counts(texts)], format="csr")[order]
-        self._numbers, self._prepared = joined[order], None
+        self._numbers, self._prepared, self._part = joined[order], None, None
 
     def remove(self, numbers: Sequence[int] | Numbers) -> None:
         """Forget captions; numbers that are not there are passed over."""
         kept = ~np.isin(self._numbers, np.asarray(numbers, dtype=np.int64))
         if not kept.all():
-            self._numbers, self._counts, self._prepared = self._numbers[kept], self._counts[kept], None
+            self._numbers, self._counts = self._numbers[kept], self._counts[kept]
+            self._prepared = self._part = None
+
+    def among(self, numbers: Numbers) -> LexicalIndex:
+        """These captions alone, as if there were no others; numbers that are not there are passed over. To be asked,
+        and not to be changed."""
+        columns = self.columns(numbers)
+        if len(columns) == len(self):
+            return self
+        if self._part is None or not np.array_equal(self._part._numbers, self._numbers[columns]):
+            self._part = LexicalIndex()
+            self._part._numbers, self._part._counts = self._numbers[columns], self._counts[columns]
+        return self._part
 
     def scores(self, queries: Sequence[WeighedTexts]) -> Vectors:
         """(Q, N) scores in 0..1 of queries that belong to one piece, columns in the order of `numbers()`."""

@@ -17,6 +17,7 @@
     │   ├── JobUnknown                 no job with that id belongs to this key
     │   ├── JobFinal                   the job has ended; a final state never changes
     │   ├── JobActive                  the job has not ended yet, and must have for this
+    │   ├── InputGone                  a job cannot be done anew: an upload or a library that it names is gone
     │   ├── ArtifactMissing            no file of that key in the artifact store
     │   ├── FileOverLimit              a file that was sent is larger than it may be
     │   ├── BudgetSpent                a limit of the job's budget was reached: seconds or tokens
@@ -88,6 +89,7 @@ __all__ = [
     "FileOverLimit",
     "IdempotencyMismatch",
     "IndexUnusable",
+    "InputGone",
     "InterleafError",
     "InvalidBrief",
     "InvalidRequest",
@@ -291,6 +293,13 @@ class JobActive(RequestRefused):
     """The job, or another job that works on the same run, has not ended yet."""
 
     code = "job_active"
+    http_status = 409
+
+
+class InputGone(RequestRefused):
+    """A job cannot be done anew: an upload expired, or a library was deleted, that its brief names."""
+
+    code = "input_gone"
     http_status = 409
 
 

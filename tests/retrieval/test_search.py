@@ -276,3 +276,21 @@ def test_a_picture_without_words_is_kept_as_known_and_never_asked_again(catalog:
     encoder.calls.clear()
     assert find(found, "windmill", 1) == ["p7"]
     assert "" not in {text for call in encoder.calls for text in call}
+
+
+def test_what_a_filter_hides_moves_no_score(catalog: Catalog, tmp_path: Path) -> None:
+    """A piece that is made again finds the same, whatever was added to other collections of the library meanwhile."""
+    mine = PictureFilter(collections=("default",))
+    queries = [
+        PictureQuery(before="Fishing boats enter the harbour at low tide.", title="The harbour"),
+        PictureQuery(text="an engine"),
+        PictureQuery(picture_id=make_picture("p0", CAPTIONS[0]).id),
+    ]
+    found = searcher(catalog, tmp_path)
+    alone = found.search(queries, 6, mine)
+    assert all(len(hits) >= 2 for hits in alone)
+    for i in range(9):
+        put(catalog, f"other{i}", f"The harbour and an engine, number {i}", "elsewhere")
+    assert found.search(queries, 6, mine) == alone
+    # Where the others may be found, they count.
+    assert found.search(queries[:1], 6, PictureFilter()) != alone[:1]

@@ -189,14 +189,17 @@ class EditRun:
             return taken_picture(path, name, folder, self._wait)
         assert order.edit.picture_id is not None
         libraries = self._insist(lambda: self._store.libraries.all_of(document.owner))
-        return named_picture(
+        names = {library.id: library.name for library in libraries}
+        found = named_picture(
             order.edit.picture_id,
             document.article,
             folder,
             material,
             self._store.settings.libraries_dir / document.owner,
-            {library.id for library in libraries},
+            names,
         )
+        # A piece names libraries as people do.
+        return found.model_copy(update={"collection": names.get(found.collection, found.collection)})
 
     def _sent(self, upload_id: str) -> tuple[Path, str]:
         """The file of an upload, and what its sender calls it."""

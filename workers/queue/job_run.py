@@ -17,6 +17,7 @@ from interleaf.errors import (
     InterleafError,
     LeaseLost,
     OutputUnwritable,
+    PictureMissing,
     RunBusy,
     RunCanceled,
     ServiceAway,
@@ -31,12 +32,14 @@ from workers.queue.rendering import article_json, store_file, wanted_formats
 from workers.queue.watch import Watch
 from workers.run.given_files import bring_given
 from workers.run.kept_pictures import keep_pictures
+from workers.run.picture_shelf import PictureShelf
 from workers.run.run_folder import RunFolder
 from workers.run.takeover import take_over
 from workers.settings import Settings
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
 from workers.store.leases import Note
+from workers.store.reruns import COMPARED, Rerun, compared
 from workers.store.results import LIMIT_CODES, JobDocument
 
 __all__ = ["JobRun"]
@@ -134,6 +137,7 @@ class JobRun:
             self._store.settings,
             library_dir=self._library_dir,
             writer=self._writer,
+            called=self._library_names(brief),
             canceled=self._watch.canceled,
             spent=self._watch.spend,
         )
@@ -172,6 +176,13 @@ class JobRun:
         InvalidBrief when a library was deleted meanwhile."""
         named = self._store.libraries.resolve(self._claim.job.owner, brief.libraries) if brief.libraries else ()
         return tuple(dict.fromkeys(library.id for library in named if library.picture_count))
+
+    def _library_names(self, brief: Brief) -> dict[str, str]:
+        """What the owner calls the collections: a piece names libraries as people do."""
+        if not brief.libraries:
+            return {}
+        owner = self._claim.job.owner
+        return self._insist(lambda: {library.id: library.name for library in self._store.libraries.all_of(owner)})
 
     def _tell(self, event: Event) -> None:
         """Write an event of the run into the job; what the job says by itself (asked, ended) is left out."""
@@ -248,9 +259,10 @@ class JobRun:
         """Keep a new piece, and send the formats out. This worker keeps the lease until the last of them is there, and
         is free meanwhile."""
         store, claim, wanted = self._store, self._claim, wanted_formats(brief)
-        file = None
+        file = rerun = None
         if article is not None:
             keep_pictures(article, self._folder, self._library_dir)
+            rerun = self._compared(brief, article)
             file = store_file(store, claim.job, article_json(article))
         self._watch.end()
         use = self._watch.take_use()
@@ -260,6 +272,8 @@ class JobRun:
             kept = document
             if article is not None and file is not None:
                 kept = store.results.keep_document(claim, article, file)
+                if rerun is not None:
+                    store.leases.note(claim, COMPARED, rerun.written())
             assert kept is not None
             store.leases.tell(claim, (Note("stage.started", store.clock(), stage="render"),), use)
             return store.results.settle(claim, kept.id, wanted) is not None
@@ -273,6 +287,20 @@ class JobRun:
         except ServiceAway as error:
             log.warning("formats of job %s are sent later: %s", self._claim.job_id, error)
         return True
+
+    def _compared(self, brief: Brief, article: Article) -> Rerun | None:
+        """What is not as it was for the job that this one does anew; None when it does none anew."""
+        earlier = self._insist(lambda: self._store.reruns.earlier(self._claim.job))
+        if earlier is None:
+            return None
+        shelf = PictureShelf(self._folder, self._library_dir)
+        gone = []
+        for picture in earlier.shown:
+            try:
+                shelf.path(picture.id)
+            except PictureMissing:
+                gone.append(picture)
+        return compared(earlier, brief, article.run, gone)
 
     def _fail(self, error: InterleafError) -> None:
         self._keeper.let_go(self._watch)

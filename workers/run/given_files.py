@@ -70,8 +70,8 @@ def bring_given(
             else:
                 source = source.model_copy(update={"path": path, "name": source.name or name})
         sources.append(source)
-    pictures = [
-        picture.model_copy(update={"path": brought(picture.path, f"pictures[{i}].path")[0]})
-        for i, picture in enumerate(brief.pictures)
-    ]
+    pictures = []
+    for i, picture in enumerate(brief.pictures):
+        path, name = brought(picture.path, f"pictures[{i}].path")
+        pictures.append(picture.model_copy(update={"path": path, "name": picture.name or name}))
     return brief.model_copy(update={"sources": tuple(sources), "pictures": tuple(pictures)})

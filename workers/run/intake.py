@@ -124,7 +124,9 @@ def _take_pictures(
             def show(progress: IngestProgress, start: float = start, width: float = width) -> None:
                 tell(start + width * min(1.0, progress.done / max(1, progress.total)), progress.name)
 
-            report = library.add([path], GIVEN_COLLECTION, given=_given_metadata(given), on_progress=show)
+            # A folder has no name of its own there: its files have.
+            names = {path: given.name} if given.name and path.is_file() else None
+            report = library.add([path], GIVEN_COLLECTION, given=_given_metadata(given), names=names, on_progress=show)
             if path.is_file() and path.suffix.lower() != ".zip" and report.refused:
                 # A file that a person named is not passed over in silence.
                 raise PictureUnreadable(report.refused[0].name, report.refused[0].reason, "Or leave it out.")
@@ -179,7 +181,7 @@ def _told(report: IngestReport) -> list[Notice]:
 
 
 def _given_metadata(given: GivenPicture) -> Mapping[str, Any]:
-    return {k: v for k, v in given.model_dump(exclude={"path"}).items() if v is not None}
+    return {k: v for k, v in given.model_dump(exclude={"path", "name"}).items() if v is not None}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from workers.store.library_requests import LibraryRequests
 from workers.store.outbox import Outbox
 from workers.store.publications import Publications
 from workers.store.reconciler import Reconciler
+from workers.store.reruns import Reruns
 from workers.store.results import Results
 from workers.store.schedule_ticks import ScheduleTicks
 
@@ -82,6 +83,10 @@ class JobStore:
     @cached_property
     def results(self) -> Results:
         return Results(self.database, self.leases, clock=self.clock)
+
+    @cached_property
+    def reruns(self) -> Reruns:
+        return Reruns(self.database)
 
     @cached_property
     def document_versions(self) -> DocumentVersions:

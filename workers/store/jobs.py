@@ -179,7 +179,8 @@ class Jobs:
             return _certain(move(session, job_id, "canceling", now))
 
     def retry(self, job_id: str, owner: str) -> Job:
-        """A new job that goes on where this one stopped: same brief and labels, same run folder with its checkpoints.
+        """A new job that goes on where this one stopped: same brief and labels, same run folder with its checkpoints,
+        and a rerun still of what it was a rerun of.
 
         JobUnknown; JobActive when the job has not ended, or another job works on its run already; JobFinal when it
         succeeded (there is nothing to go on with; `rerun` does it anew).
@@ -192,7 +193,16 @@ class Jobs:
                 raise JobFinal(job_id, "succeeded; there is nothing to try again.", "Use rerun to do it anew.")
             brief = _brief_of(session, job_id)
             return self._create(
-                owner, row.kind, brief, row.meta, row.external_id, None, row.max_attempts, row.run_id, retry_of=job_id
+                owner,
+                row.kind,
+                brief,
+                row.meta,
+                row.external_id,
+                None,
+                row.max_attempts,
+                row.run_id,
+                retry_of=job_id,
+                rerun_of=row.rerun_of,
             )
 
     def rerun(self, job_id: str, owner: str, brief: Mapping[str, Any] | None = None) -> Job:

@@ -18,6 +18,7 @@ from workers.store.job import Claim, Job
 from workers.store.leases import Ending, Leases
 from workers.store.ledger import Amounts, account
 from workers.store.publications import publish_time_of
+from workers.store.reruns import COMPARED
 from workers.store.tables import (
     ArtifactRow,
     DocumentFileRow,
@@ -179,7 +180,10 @@ class Results:
                 "document_id": document_id,
                 "artifacts": [outcomes[name] for name in sorted(outcomes) if name not in errors],
                 "report": self._told_of(claim.job_id, document.article),
+                "run": document.article.run.model_dump(mode="json"),
             }
+            if claim.job.rerun_of is not None:
+                result["rerun"] = self._compared(claim.job_id)
             if errors:
                 result["failed_formats"] = sorted(errors)
             return self._leases.finish(claim, state, result=result, error=error)
@@ -194,6 +198,17 @@ class Results:
             **article.report.model_dump(mode="json", exclude={"warnings"}),
             "warnings": len(article.report.warnings),
         }
+
+    def _compared(self, job_id: str) -> Mapping[str, Any] | None:
+        """What the worker that composed the piece found otherwise than for the job that this one does anew."""
+        with self._database.reading() as session:
+            told: Mapping[str, Any] | None = session.scalar(
+                select(JobEventRow.data)
+                .where(JobEventRow.job_id == job_id, JobEventRow.name == COMPARED)
+                .order_by(JobEventRow.id.desc())
+                .limit(1)
+            )
+        return None if told is None else {name: told[name] for name in ("of", "overrides", "notices")}
 
     def _add_artifact(self, claim: Claim, document_id: str, format: str, media_type: str, file: StoredFile) -> None:
         now = self._clock()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
 
+from interleaf.cli.job_table import tell_moved
 from interleaf.cli.piece_summary import tell_piece
 from interleaf.cli.printing import say
 from interleaf.cli.question_display import tell_question
@@ -64,6 +65,7 @@ class JobCourse:
         except KeyboardInterrupt:
             self._leave(job)
         tell_piece(job.id, document.article, files, self.as_json)
+        tell_moved(job.record)
         if job.record.error is not None:  # a format that could not be made
             from interleaf.service.service_problem import error_of_problem
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from interleaf.cli.printing import console, size_of
+from interleaf.cli.printing import console, say, size_of
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from interleaf.service.service_records import JobEvent, JobRecord
+    from interleaf.service.service_records import JobEvent, JobRecord, JobResult
 
-__all__ = ["event_line", "job_sheet", "job_table"]
+__all__ = ["event_line", "job_sheet", "job_table", "tell_moved"]
 
 _STYLES: Final = {
     "succeeded": "green",
@@ -58,12 +58,20 @@ def job_sheet(job: JobRecord) -> None:
     if job.result is not None:
         rows.append(("document", job.result.document_id or ""))
         rows += [(file.format, f"{file.id}  {size_of(file.bytes)}") for file in job.result.artifacts]
+        rows += _made_with(job.result)
     if job.error is not None:
         rows.append(("error", f"{job.error.code}: {job.error.detail}"))
     for name, said in rows:
         if said:
             table.add_row(Text(name), Text(said))
     console().print(table)
+
+
+def tell_moved(job: JobRecord) -> None:
+    """Say on standard error what is not as it was for the job that a rerun does anew; nothing where nothing moved."""
+    rerun = None if job.result is None else job.result.rerun
+    for notice in () if rerun is None else rerun.notices:
+        say(f"not as it was: {notice.message}", "yellow", error=True)
 
 
 def event_line(event: JobEvent) -> str:
@@ -74,6 +82,19 @@ def event_line(event: JobEvent) -> str:
 
 
 # Inside
+
+
+def _made_with(result: JobResult) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    if result.run is not None:
+        run = result.run
+        made = f"{run.writer}, version {run.writer_version}; seed {run.seed}; interleaf {run.interleaf_version}"
+        rows.append(("made with", made))
+        rows += [("library", f"{name} at {state[:12]}") for name, state in sorted(run.libraries.items())]
+    if result.rerun is not None:
+        rows += [("changed", f"{one.field}: {one.now}; it was {one.was}") for one in result.rerun.overrides]
+        rows += [("not as it was", notice.message) for notice in result.rerun.notices]
+    return rows
 
 
 def _state(job: JobRecord) -> Text:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 
 from interleaf.cli.job_course import ASKED, fetch_files, respond
-from interleaf.cli.job_table import event_line, job_sheet, job_table
+from interleaf.cli.job_table import event_line, job_sheet, job_table, tell_moved
 from interleaf.cli.printing import json_line, say
 from interleaf.cli.question_display import answer_of, tell_question
 from interleaf.cli.server_option import KeyFileOption, ServerOption, opened_client
@@ -142,6 +142,7 @@ def wait(
         if not found.final:
             say(f"it asks something: interleaf jobs answer {job}", "yellow", error=True)
             raise typer.Exit(ASKED)
+        tell_moved(found.record)
         found.raise_for_state()
 
 
@@ -182,7 +183,7 @@ def rerun(
     as_json: bool = _JSON,
 ) -> None:
     """Do a job anew from the beginning, with the same brief or with some of its fields replaced; prints the new job's
-    id."""
+    id. What is not as it was then (a library, the writer, …) is told by `wait` and `show`."""
     overrides = dict(_change(change) for change in changes)
     with opened_client(server, api_key_file) as client:
         found = client.jobs.rerun(job, overrides or None)

@@ -26,6 +26,7 @@ class GivenPicture(Word):
     """Pictures handed over with the brief: a file, a folder or a zip archive."""
 
     path: str
+    name: Line = Field("", description="What a single file is called; its own name when empty")
     caption: Prose | None = None
     alt: Prose | None = None
     author: Line | None = None

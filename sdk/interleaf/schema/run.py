@@ -15,6 +15,9 @@ class Run(Word):
     writer_version: Line
     encoder: Line = Field(description="Name of the text encoder")
     encoder_sha256: str = ""
+    picture_encoder: Line = Field("", description="Name of the encoder of pictures; empty where none was used")
     seed: int = 0
     brief_sha256: str
-    libraries: dict[str, str] = Field(default_factory=dict, description="Collection → fingerprint of its contents")
+    libraries: dict[str, str] = Field(
+        default_factory=dict, description="Collection that was searched → fingerprint of its contents at that time"
+    )

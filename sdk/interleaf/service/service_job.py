@@ -115,7 +115,8 @@ class Job(_Known):
         return Job(self._wire, self._calls, self._wire.run(ask(call, self._calls.retrying)))
 
     def rerun(self, overrides: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Job:
-        """A new job from the beginning, with the same brief but for `overrides` of its fields."""
+        """A new job from the beginning, with the same brief but for `overrides` of its fields. When it has ended,
+        `result.rerun` says what was not as it was. InputGone when an upload or a library of the brief is gone."""
         call = self._calls.rerun_job(self.id, overrides, idempotency_key=idempotency_key)
         return Job(self._wire, self._calls, self._wire.run(ask(call, self._calls.retrying)))
 
@@ -190,7 +191,8 @@ class AsyncJob(_Known):
     async def rerun(
         self, overrides: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> AsyncJob:
-        """A new job from the beginning, with the same brief but for `overrides` of its fields."""
+        """A new job from the beginning, with the same brief but for `overrides` of its fields. When it has ended,
+        `result.rerun` says what was not as it was. InputGone when an upload or a library of the brief is gone."""
         call = self._calls.rerun_job(self.id, overrides, idempotency_key=idempotency_key)
         return AsyncJob(self._wire, self._calls, await self._wire.run(ask(call, self._calls.retrying)))
 

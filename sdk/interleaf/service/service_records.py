@@ -33,7 +33,9 @@ __all__ = [
     "JobEvent",
     "JobProgress",
     "JobRecord",
+    "JobRerun",
     "JobResult",
+    "JobRun",
     "JobState",
     "JobUse",
     "LibraryRecord",
@@ -46,6 +48,8 @@ __all__ = [
     "Problem",
     "Question",
     "QuotaProblem",
+    "RerunNotice",
+    "RerunOverride",
     "ScheduleLine",
     "ScheduleRecord",
     "ScheduleRunRecord",
@@ -145,12 +149,52 @@ class JobAsks(Record):
     url: str
 
 
+class JobRun(Record):
+    """What a piece was made with: enough to make it again. `libraries`: each that was searched, and a hash of what it
+    held at that time."""
+
+    interleaf_version: str
+    writer: str
+    writer_version: str
+    encoder: str
+    encoder_sha256: str = ""
+    picture_encoder: str = ""
+    seed: int = 0
+    brief_sha256: str
+    libraries: dict[str, str] = Field(default_factory=dict)
+
+
+class RerunOverride(Record):
+    """A field of the brief that was asked otherwise; both values as JSON, cut where they are long."""
+
+    field: str
+    was: str
+    now: str
+
+
+class RerunNotice(Record):
+    """Something that nobody wanted otherwise, and is: a code such as `rerun_library`, and a sentence."""
+
+    code: str
+    message: str
+
+
+class JobRerun(Record):
+    """What a rerun has otherwise than the job that it does anew. Without any of both it has the same bytes."""
+
+    of: str
+    overrides: tuple[RerunOverride, ...] = ()
+    notices: tuple[RerunNotice, ...] = ()
+
+
 class JobResult(Record):
-    """What came of a job; files appear while it is still running."""
+    """What came of a job; files appear while it is still running. `run`, and `rerun` of a rerun, come with the end."""
 
     document_id: str | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     report: dict[str, Any] | None = None
+    run: JobRun | None = None
+    rerun: JobRerun | None = None
 
 
 class JobRecord(Record):
