@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     webhook_deliveries_kept_days: int = Field(
         30, ge=4, le=3650, description="Days after which what became of a webhook's message is forgotten"
     )
+    ledger_kept_days: int = Field(
+        400, ge=2, le=3650, description="Days after which what a key used on a day is forgotten"
+    )
     max_source_mb: int = Field(64, ge=1, le=4096, description="Largest total size of a brief's notes, in MiB")
     max_pictures: int = Field(50_000, ge=1, description="Most pictures that a brief may hand over")
 

@@ -16,6 +16,7 @@ from workers.store.answered import KEPT, Answered
 from workers.store.artifacts import KeptFile
 from workers.store.ids import is_job_run_id
 from workers.store.job_store import JobStore
+from workers.store.ledger import Ledger
 from workers.store.unowned import Unowned
 from workers.store.uploads import Uploads
 
@@ -47,6 +48,7 @@ class Tidying:
         self._max_bytes = chosen.max_upload_mb * 2**20
         self._deliveries_kept = timedelta(days=chosen.webhook_deliveries_kept_days)
         self._answered = Answered(store.database, clock=store.clock)
+        self._ledger, self._ledger_kept = Ledger(store.database), timedelta(days=chosen.ledger_kept_days)
         self._unowned = Unowned(store.database)
         self._files = _Passes(self._all_files, self._clock)
         self._runs = _Passes(lambda: _folders(self._runs_dir), self._clock)
@@ -57,6 +59,7 @@ class Tidying:
             self._end_uploads,
             self._forget_answers,
             self._forget_deliveries,
+            self._forget_days,
             self._sweep_parts,
             self._end_runs,
             self._end_files,
@@ -86,6 +89,11 @@ class Tidying:
         for _ in range(_TIMES):
             if self._store.deliveries.forget(self._clock() - self._deliveries_kept, _AT_ONCE) < _AT_ONCE:
                 break
+
+    def _forget_days(self) -> None:
+        count = self._ledger.forget((self._clock() - self._ledger_kept).date())
+        if count:
+            log.info("%d days of keys are forgotten", count)
 
     def _sweep_parts(self) -> None:
         count = self._store.artifacts.sweep(self._clock() - PARTS_AGE)

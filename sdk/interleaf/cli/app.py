@@ -15,6 +15,7 @@ import interleaf.cli.compose as compose_command
 import interleaf.cli.lessons as lessons_command
 import interleaf.cli.serve as serve_command
 import interleaf.cli.tune as tune_command
+import interleaf.cli.usage as usage_command
 from interleaf.cli.adapters import app as adapters_app
 from interleaf.cli.batches import app as batches_app
 from interleaf.cli.edit import app as edit_app
@@ -60,6 +61,7 @@ app.add_typer(schedules_app, name="schedules")
 app.add_typer(batches_app, name="batches")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(keys_app, name="keys")
+app.command(name="usage", epilog=usage_command.EPILOG)(usage_command.usage)
 app.command(name="serve", epilog=serve_command.EPILOG)(serve_command.serve)
 app.command(name="health", epilog=serve_command.HEALTH_EPILOG)(serve_command.health)
 

@@ -311,7 +311,7 @@ class AsyncKeys(_Part):
 
     async def update(self, key_id: str, **changes: Any) -> ApiKeyRecord:
         """Change the name or quotas of a key, by the names that `create` gives them; None takes a quota away. What the
-        key has used stays. ObjectUnknown; InvalidRequest."""
+        key has used stays. ObjectUnknown; RequestRefused names the field that is wrong."""
         return await self._wire.run(ask(self._calls.change_key(key_id, changes), self._retrying))
 
     async def revoke(self, key_id: str) -> ApiKeyRecord:

@@ -305,7 +305,7 @@ class Keys(_Part):
 
     def update(self, key_id: str, **changes: Any) -> ApiKeyRecord:
         """Change the name or quotas of a key, by the names that `create` gives them; None takes a quota away. What the
-        key has used stays. ObjectUnknown; InvalidRequest."""
+        key has used stays. ObjectUnknown; RequestRefused names the field that is wrong."""
         return self._wire.run(ask(self._calls.change_key(key_id, changes), self._retrying))
 
     def revoke(self, key_id: str) -> ApiKeyRecord:

@@ -20,6 +20,7 @@ from workers.store.artifacts import ArtifactStore
 from workers.store.deliveries import Outcome
 from workers.store.ids import new_id, new_run_id
 from workers.store.job_store import JobStore
+from workers.store.ledger import Ledger
 from workers.store.tables import ArtifactRow
 from workers.store.uploads import Uploads
 from workers.store.webhooks import Webhooks
@@ -229,3 +230,19 @@ def test_what_became_of_old_messages_is_forgotten(place: Place) -> None:
     place.now += timedelta(days=2)
     place.tidying.round()
     assert [one.id for one in place.store.deliveries.list(place.owner, 10)] == [waiting.id]
+
+
+def test_days_of_the_ledger_are_kept_as_long_as_the_setting_says(place: Place) -> None:
+    ledger, first = Ledger(place.store.database), place.now.date()
+    place.store.jobs.create(place.owner, "article", {})
+    place.now += timedelta(days=1)
+    place.store.jobs.create(place.owner, "article", {})
+    place.now += timedelta(days=399)
+    place.tidying.round()
+    assert [day.day for day in ledger.days(place.owner, first, place.now.date(), 10)] == [
+        first + timedelta(days=1),
+        first,
+    ]
+    place.now += timedelta(days=1)
+    place.tidying.round()
+    assert [day.day for day in ledger.days(place.owner, first, place.now.date(), 10)] == [first + timedelta(days=1)]
