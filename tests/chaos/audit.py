@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 
 from sqlalchemy import func, select
@@ -20,6 +20,10 @@ from workers.store.job_transitions import TRANSITIONS
 from workers.store.tables import ArtifactRow, DocumentRow, JobRow
 
 __all__ = ["Audit"]
+
+_REASONS = {"worker_lost"}
+# Another person was quicker; the notes hold no other sentence.
+_EDIT_REASONS = {"version_stale", "nothing_to_say"}
 
 
 class Audit:
@@ -67,10 +71,22 @@ class Audit:
         for what, found in self.troubles.items():
             verdict.none(what, found)
         verdict.equal("rows of jobs", self._rows, len(self._accepted))
-        succeeded = sum(job.state == "succeeded" for job in self.jobs.values())
+        succeeded = sum(job.state == "succeeded" and job.kind == "article" for job in self.jobs.values())
         verdict.hold("pieces", self._pieces, self._pieces >= succeeded, f"at least {succeeded}")
         # Written by a process that was killed before it could say so; upkeep takes them away after a while.
         verdict.tell("files that no table names yet", self._unnamed)
+
+    def unexplained(self, canceled: Collection[str]) -> list[str]:
+        """Jobs that neither succeeded, nor were canceled by somebody, nor lost a worker too often; and edits that were
+        not refused with good reason."""
+        return [
+            f"{job.id} ({job.kind}) is {job.state}: {job.error.code if job.error else ''}"
+            for job in self.jobs.values()
+            if job.state != "succeeded"
+            and not (job.state == "canceled" and job.id in canceled)
+            and not (job.state == "failed" and job.error is not None and job.error.code in _REASONS)
+            and not (job.kind == "edit" and job.error is not None and job.error.code in _EDIT_REASONS)
+        ]
 
     def _look_at(self, client: Client, job_id: str) -> None:
         troubles, job = self.troubles, client.jobs.get(job_id)
@@ -87,7 +103,7 @@ class Audit:
         moves = [(a, b) for a, b in itertools.pairwise(states) if a != b]
         if any(after not in TRANSITIONS[before] for before, after in moves):  # type: ignore[index]
             troubles["moves that no table allows"].append(f"{job_id}: {' '.join(states)}")
-        if record.state == "succeeded":
+        if record.state == "succeeded" and record.kind == "article":
             self._look_at_piece(client, record)
 
     def _look_at_piece(self, client: Client, record: JobRecord) -> None:
@@ -98,7 +114,7 @@ class Audit:
             return
         try:
             read = {name: client.artifacts.read(file) for name, file in kept.items()}
-            document = client.documents.get(record.result.document_id)
+            document = client.documents.get(record.result.document_id, 1)
         except InterleafError as error:
             self.troubles["files torn"].append(f"{record.id}: {error}")
             return

@@ -125,7 +125,7 @@ def database_away(jobs: int = 20, seconds: float = 20.0) -> Verdict:
         unlike = [f"{job.id}: {job.state}" for job in audit.jobs.values() if job.state != "succeeded"]
         verdict.none("jobs that did not succeed", unlike)
         if verdict.wrong:
-            verdict.tell("logs", service.last_words())
+            verdict.logs = service.last_words()
     return verdict
 
 
@@ -146,7 +146,7 @@ def _half_written(service: ChaosService, answered: set[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=20, seconds=20.0)
+    said = options(__doc__, jobs=20, seconds=20.0).parse_args(arguments)
     verdict = database_away(said.jobs, said.seconds)
     print(verdict.table)
     return verdict.exit_code

@@ -67,7 +67,7 @@ def disk_full(jobs: int = 6, database: Kind = "sqlite") -> Verdict:
         audit.run()
         audit.tell(verdict)
         if verdict.wrong:
-            verdict.tell("logs", service.last_words())
+            verdict.logs = service.last_words()
     return verdict
 
 
@@ -101,7 +101,7 @@ def _parts(disk: SmallDisk) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=6, seconds=240.0)
+    said = options(__doc__, jobs=6, seconds=240.0).parse_args(arguments)
     as_root("tests.chaos.disk_full", list(arguments))
     verdict = disk_full(said.jobs, said.database)
     print(verdict.table)

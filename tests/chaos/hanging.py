@@ -64,7 +64,7 @@ def hanging(jobs: int = 10, database: Kind = "sqlite", seed: int = 1) -> Verdict
         verdict.equal("starts of each compose worker", [starts[name] for name in service.composers], [1, 1])
         audit.tell(verdict)
         if verdict.wrong:
-            verdict.tell("logs", service.last_words())
+            verdict.logs = service.last_words()
     return verdict
 
 
@@ -99,7 +99,7 @@ def _freeze(service: ChaosService, client: Client, title: str, chance: random.Ra
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=10, seconds=600.0)
+    said = options(__doc__, jobs=10, seconds=600.0).parse_args(arguments)
     verdict = hanging(said.jobs, said.database, said.seed)
     print(verdict.table)
     return verdict.exit_code

@@ -79,7 +79,7 @@ def _stock(visibility_s: float, seconds: float) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=2, seconds=600.0)
+    said = options(__doc__, jobs=2, seconds=600.0).parse_args(arguments)
     verdict = long_job(said.jobs, said.database)
     print(verdict.table)
     return verdict.exit_code

@@ -120,7 +120,7 @@ def _stock(patience_s: float) -> float | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=100, seconds=130.0)
+    said = options(__doc__, jobs=100, seconds=130.0).parse_args(arguments)
     verdict = recovery(said.jobs, said.seconds, said.database, said.seed)
     print(verdict.table)
     return verdict.exit_code

@@ -64,12 +64,12 @@ def redis_away(jobs: int = 20, seconds: float = 60.0, database: Kind = "sqlite")
             "succeeded", sum(job.state == "succeeded" for job in audit.jobs.values()), jobs + len(service.warmed)
         )
         if verdict.wrong:
-            verdict.tell("logs", service.last_words())
+            verdict.logs = service.last_words()
     return verdict
 
 
 def main(arguments: Sequence[str]) -> int:
-    said = options(__doc__, arguments, jobs=20, seconds=60.0)
+    said = options(__doc__, jobs=20, seconds=60.0).parse_args(arguments)
     verdict = redis_away(said.jobs, said.seconds, said.database)
     print(verdict.table)
     return verdict.exit_code

@@ -1,6 +1,6 @@
 """Chaos service: the parts of a service as real processes, of which any may be killed, frozen, or kept away.
 
-Every part is what `interleaf serve ROLE` starts; only the compose workers are started by tests/chaos/composing_part.py,
+Every part is what `interleaf serve ROLE` starts; only the workers that write are started by tests/chaos/paced_part.py,
 so that a section takes as long as a program wants it to. Parts that end are started again, as a container engine would.
 """
 
@@ -26,6 +26,7 @@ from typing import Self
 
 import httpx
 import redis
+from sqlalchemy import func, select
 
 from interleaf import Client
 from interleaf.errors import InterleafError
@@ -36,6 +37,7 @@ from workers.queue.redis_server import RedisServer
 from workers.queue.tied_process import tied_command
 from workers.settings import Settings
 from workers.store.job_store import JobStore
+from workers.store.tables import JobRow
 
 __all__ = ["ChaosService"]
 
@@ -66,11 +68,19 @@ class _Part:
 class ChaosService:
     """`with ChaosService(...) as service:` gives a service that answers; leaving it ends every process of it.
 
-    `composers`: compose workers. Other `values` are settings; the times are short unless they say otherwise.
+    `composers`: compose workers; `beats`: processes that do the rounds; `edits`: with a library worker, which does
+    those by excerpts. Other `values` are settings; the times are short unless they say otherwise.
     """
 
     def __init__(
-        self, database: Kind = "sqlite", *, composers: int = 2, home: Path | None = None, **values: object
+        self,
+        database: Kind = "sqlite",
+        *,
+        composers: int = 2,
+        beats: int = 1,
+        edits: bool = False,
+        home: Path | None = None,
+        **values: object,
     ) -> None:
         self._own_home = home is None
         self.home = home or Path(tempfile.mkdtemp(prefix="interleaf-chaos-home-"))
@@ -87,7 +97,8 @@ class ChaosService:
         self.key = ""
         self._redis = RedisServer(self.settings.redis_dir, tied=True)
         self._redis_wanted = True
-        self._parts = {name: _Part(name, tied_command(command)) for name, command in self._commands(composers).items()}
+        commands = self._commands(composers, beats, edits)
+        self._parts = {name: _Part(name, tied_command(command)) for name, command in commands.items()}
         self._lock = threading.Lock()
         self._ending = threading.Event()
         # Processes are tied to the thread that started them: it lives as long as they do.
@@ -214,7 +225,7 @@ class ChaosService:
             return self.pid(name) is not None
         with (self.home / f"{name}.log").open("rb") as log:
             log.seek(self._parts[name].log_from)
-            return _READY.get(name, _WORKER_READY).encode() in log.read()
+            return _READY.get(name.partition("-")[0], _WORKER_READY).encode() in log.read()
 
     def composer_of(self, pid: int) -> str:
         """The compose worker with that process id."""
@@ -230,6 +241,16 @@ class ChaosService:
         """The process of every section that was begun, of whatever piece, in order."""
         path = self.home / "begun.log"
         return [int(line.split(" ", 1)[0]) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def ended_count(self) -> int:
+        """How many jobs have ended, by the database: the API may not be there."""
+        with self.store.database.reading() as session:
+            return session.scalar(select(func.count()).where(JobRow.finished_at.is_not(None))) or 0
+
+    def job_count(self) -> int:
+        """How many jobs there are, by the database."""
+        with self.store.database.reading() as session:
+            return session.scalar(select(func.count()).select_from(JobRow)) or 0
 
     def starts(self) -> dict[str, int]:
         """How often each part was started."""
@@ -263,14 +284,15 @@ class ChaosService:
     def _answers(self) -> bool:
         return self.answers() and all(self.pid(name) is not None for name in self.names)
 
-    def _commands(self, composers: int) -> Mapping[str, list[str]]:
+    def _commands(self, composers: int, beats: int, edits: bool) -> Mapping[str, list[str]]:
         serve = [sys.executable, "-m", "interleaf", "serve"]
-        compose = [sys.executable, "-m", "tests.chaos.composing_part"]
+        paced = [sys.executable, "-m", "tests.chaos.paced_part"]
         return {
             "api": [*serve, "api", "--port", str(self.port)],
-            **{f"compose-{number}": compose for number in range(1, composers + 1)},
+            **{f"compose-{number}": [*paced, "compose"] for number in range(1, composers + 1)},
+            **({"library": [*paced, "library"]} if edits else {}),
             "render": [*serve, "render"],
-            "beat": [*serve, "beat"],
+            **{f"beat-{number}": [*serve, "beat"] for number in range(1, beats + 1)},
         }
 
     def _first_key(self) -> str:

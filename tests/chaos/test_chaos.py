@@ -33,8 +33,9 @@ def postgres() -> Kind:
     return "postgres"
 
 
-def test_killed_parts_and_an_emptied_redis_cost_no_job_and_end_none_twice(postgres: Kind) -> None:
-    hold(killing(jobs=16, seconds=60, database=postgres, every_s=2.5))
+def test_killed_parts_and_an_emptied_redis_cost_nothing_and_do_nothing_twice(postgres: Kind) -> None:
+    """Orders by hand, by the clock and by the batch, edits by two people, and a webhook."""
+    hold(killing(jobs=8, seconds=40, database=postgres, every_s=2.5, mixed=True))
 
 
 def test_without_redis_orders_are_accepted_and_run_when_it_is_back() -> None:

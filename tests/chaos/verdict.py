@@ -13,6 +13,8 @@ class Verdict:
 
     title: str
     wrong: list[str] = field(default_factory=list)
+    logs: str = ""
+    """What stands below the table."""
     _lines: list[tuple[str, str, str]] = field(default_factory=list)
 
     def tell(self, what: str, found: object) -> None:
@@ -42,7 +44,7 @@ class Verdict:
             f"  {what:<{widths[0]}}  {found:<{widths[1]}}  {demand}".rstrip() for what, found, demand in self._lines
         ]
         last = "All is right." if not self.wrong else f"{len(self.wrong)} not right."
-        return "\n".join([self.title, *rows, last])
+        return "\n".join([self.title, *rows, last, *([self.logs] if self.logs else [])])
 
     @property
     def exit_code(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from interleaf.webhooks import WebhookMessage, verify
 
@@ -64,9 +64,12 @@ class Receiver:
         return answer
 
 
+R = TypeVar("R", bound=Receiver)
+
+
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver at a port of its own."""
+def receiving(make: Callable[[int], R] = Receiver) -> Iterator[R]:  # type: ignore[assignment]
+    """A receiver at a port of its own, which `make` makes of the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -91,7 +94,7 @@ def receiving() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    receiver = Receiver(server.server_port)
+    receiver = make(server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
