@@ -65,7 +65,8 @@ class JobCourse:
         except KeyboardInterrupt:
             self._leave(job)
         tell_piece(job.id, document.article, files, self.as_json)
-        tell_moved(job.record)
+        if not self.as_json:
+            tell_moved(job.record)
         if job.record.error is not None:  # a format that could not be made
             from interleaf.service.service_problem import error_of_problem
 

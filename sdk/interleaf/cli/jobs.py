@@ -142,7 +142,8 @@ def wait(
         if not found.final:
             say(f"it asks something: interleaf jobs answer {job}", "yellow", error=True)
             raise typer.Exit(ASKED)
-        tell_moved(found.record)
+        if not as_json:
+            tell_moved(found.record)
         found.raise_for_state()
 
 
