@@ -1,6 +1,6 @@
 """Embedder: texts, and pictures where the model knows them, as unit vectors.
 
-The only file that touches torch and sentence-transformers; their errors leave it as ModelError.
+The only file that touches sentence-transformers, and with minilm.py torch; their errors leave it as ModelError.
 Letters: N texts or pictures, D vector width.
 """
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from sentence_transformers import SentenceTransformer
 
+    from retrieval.vectors.minilm import MiniLM
+
 __all__ = ["PixelEmbedder", "TextEmbedder"]
 
 Vectors = NDArray[np.float32]
@@ -48,7 +50,7 @@ class _Model:
         self._lock = threading.RLock()
         self._folder: Path | None = None
         self._sha256: str | None = None
-        self._loaded: SentenceTransformer | None = None
+        self._loaded: SentenceTransformer | MiniLM | None = None
 
     @property
     def name(self) -> str:
@@ -79,23 +81,29 @@ class _Model:
         with self._lock, _translated(self.name):
             return int(self._model().get_embedding_dimension() or 0)
 
-    def _model(self) -> SentenceTransformer:
+    def _model(self) -> Any:
+        """The model, loaded: a SentenceTransformer, or what speaks as one."""
         if self._loaded is None:
             assert self.sha256
-            hush()
             import torch
-            from sentence_transformers import SentenceTransformer
 
             if self._threads:
                 torch.set_num_threads(self._threads)
-            with _translated(self.name), _without_loading_bar():
-                self._loaded = SentenceTransformer(
-                    str(self.folder),
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    model_kwargs={"use_safetensors": True},
-                )
+            with _translated(self.name):
+                self._loaded = self._load()
         return self._loaded
+
+    def _load(self) -> SentenceTransformer | MiniLM:
+        hush()
+        from sentence_transformers import SentenceTransformer
+
+        with _without_loading_bar():
+            return SentenceTransformer(
+                str(self.folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
 
     def _run(self, inputs: list[Any], batch: int) -> Vectors:
         """(N, D) unit rows, in order; rows that are not finite are an error, never a vector."""
@@ -164,6 +172,13 @@ class TextEmbedder(_Model):
             if key:
                 found[i] = rows[key]
         return found
+
+    def _load(self) -> SentenceTransformer | MiniLM:
+        if not is_default(self._name):
+            return super()._load()
+        from retrieval.vectors.minilm import MiniLM
+
+        return MiniLM(self.folder)
 
     def _run_alike(self, texts: Sequence[str]) -> Vectors:
         """(N, D) unit rows, each batch of the same shape."""
