@@ -31,7 +31,7 @@ _EVENT: Final = typer.Option(
     [],
     "--event",
     metavar="EVENT",
-    help="Tell it of this: job.succeeded, job.failed, document.published, …. Repeatable.",
+    help="Tell it of this: job.succeeded, batch.ended, document.published, …. Repeatable.",
 )
 _JSON: Final = typer.Option(False, "--json", help="JSON on standard output, for machines.")
 
@@ -53,8 +53,8 @@ def create(
     api_key_file: Path | None = KeyFileOption,
     as_json: bool = _JSON,
 ) -> None:
-    """Make a webhook: by default it is told how jobs end, and that they wait. Prints its id, and its secret this
-    once."""
+    """Make a webhook: by default it is told how jobs and batches end, and that jobs wait. Prints its id, and its
+    secret this once."""
     with opened_client(server, api_key_file) as client:
         made = client.webhooks.create(url, events or None, description)
     if as_json:
