@@ -21,7 +21,7 @@ from workers.store.events import append_event
 from workers.store.ids import is_id, made_at, new_id, new_run_id
 from workers.store.job import Job
 from workers.store.job_label import require_external_id, require_kind, require_metadata
-from workers.store.job_moves import change, move
+from workers.store.job_moves import change, move, state_is
 from workers.store.job_query import JobPage, JobQuery, list_jobs
 from workers.store.job_transitions import FINAL, JobState
 from workers.store.ledger import Amounts, account
@@ -153,7 +153,7 @@ class Jobs:
                     session,
                     job_id,
                     now,
-                    JobRow.state == "awaiting_input",
+                    state_is("awaiting_input"),
                     event="job.answered",
                     data={"state": "awaiting_input", "request_id": request_id, "decision": action},
                     values={"answer": answer, "answered_at": now, "dispatched_at": None, "input_deadline": None},

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import InterleafError, LeaseLost, RunCanceled, error_to_record
@@ -21,8 +21,7 @@ from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.ids import is_id, new_id
 from workers.store.job import Claim, Job, OnTimeout, Use
-from workers.store.job_moves import move, tell
-from workers.store.job_transitions import JobState
+from workers.store.job_moves import JOBS, move, state_is, tell, write
 from workers.store.ledger import Amounts, account
 from workers.store.tables import JobRow
 
@@ -38,7 +37,6 @@ NOTHING: Final = Use()
 
 # `job.` belongs to the store.
 _NOTE: Final = re.compile(r"(?!job\.)[a-z][a-z_]*(\.[a-z][a-z_]*){0,3}")
-_HELD: Final[tuple[JobState, ...]] = ("running", "canceling")
 
 
 @dataclass(frozen=True)
@@ -89,23 +87,19 @@ class Leases:
         if not is_id("job", job_id):
             return None
         now = self._clock()
-        in_time = or_(JobRow.expires_at.is_(None), JobRow.expires_at > now, JobRow.started_at.is_not(None))
-        ready = or_(JobRow.state == "queued", JobRow.answered_at.is_not(None))
         with self._database.transaction() as session:
             job = move(
                 session,
                 job_id,
                 "running",
                 now,
-                ready,
-                in_time,
+                _READY,
+                _IN_TIME,
+                given={"now": now},
                 event="job.started",
                 data={"worker": worker},
-                values={
-                    "attempt": JobRow.attempt + 1,
-                    "lease_owner": worker,
-                    "lease_until": now + timedelta(seconds=lease_s),
-                },
+                values={"lease_owner": worker, "lease_until": now + timedelta(seconds=lease_s)},
+                added={"attempt": 1},
             )
         return None if job is None else Claim(job, worker, lease_s)
 
@@ -114,18 +108,14 @@ class Leases:
         now = self._clock()
         until = now + timedelta(seconds=claim.lease_s)
         with self._database.transaction() as session:
-            state = session.scalar(
-                update(JobRow)
-                .where(JobRow.id == claim.job_id, *_fence(claim))
-                .values({"lease_until": until, **_added(used)})
-                .returning(JobRow.state),
-                execution_options={"synchronize_session": False},
+            row = write(
+                session, claim.job_id, _HELD_BY, given=_by(claim), values={"lease_until": until}, added=_added(used)
             )
-            if state is not None:
+            if row is not None:
                 _account(session, claim, now, used)
-        if state is None:
+        if row is None:
             raise _lost(claim)
-        return "cancel" if state == "canceling" else "go_on"
+        return "cancel" if row.state == "canceling" else "go_on"
 
     def note(
         self,
@@ -153,7 +143,7 @@ class Leases:
             values |= said
             told.append((note.name, note.at, said | dict(note.data)))
         with self._database.transaction() as session:
-            state = tell(session, claim.job_id, told, *_fence(claim), values=values | _added(used))
+            state = tell(session, claim.job_id, told, _HELD_BY, given=_by(claim), values=values, added=_added(used))
             if state is not None:
                 _account(session, claim, self._clock(), used)
         if state is None:
@@ -181,7 +171,8 @@ class Leases:
                 claim.job_id,
                 "awaiting_input",
                 now,
-                *_fence(claim),
+                _HELD_BY,
+                given=_by(claim),
                 data={"request_id": request_id, "asks": question.get("asks")},
                 values={
                     "question": dict(question),
@@ -190,8 +181,8 @@ class Leases:
                     "on_timeout": on_timeout,
                     "answer": None,
                     "answered_at": None,
-                    **_added(used),
                 },
+                added=_added(used),
             )
             if job is None and self._held(session, claim):
                 raise RunCanceled(claim.job_id, "was canceled while it worked.")
@@ -221,19 +212,20 @@ class Leases:
         values = {
             "result": None if result is None else dict(result),
             "error": None if error is None else error_to_record(error),
-            **_added(used),
         }
         data = {"code": error.code} if error is not None else {}
-        fence = _fence(claim)
+        fence, given, added = _HELD_BY, _by(claim), _added(used)
         with self._database.transaction() as session:
             job = None
             if state == "canceled":
                 # There is no way from running to canceled but this: with its event in between, or it was there before.
-                move(session, claim.job_id, "canceling", now, *fence, sources=["running"])
+                move(session, claim.job_id, "canceling", now, fence, given=given, sources=("running",))
             else:
-                job = move(session, claim.job_id, state, now, *fence, data=data, values=values)
+                job = move(session, claim.job_id, state, now, fence, given=given, data=data, values=values, added=added)
             if job is None and state in ("canceled", "incomplete"):
-                job = move(session, claim.job_id, "canceled", now, *fence, data=data, values=values)
+                job = move(
+                    session, claim.job_id, "canceled", now, fence, given=given, data=data, values=values, added=added
+                )
             if job is None:
                 raise _lost(claim)
             _account(session, claim, now, used)
@@ -245,36 +237,50 @@ class Leases:
         A job that is being canceled is canceled.
         """
         now = self._clock()
-        fence = _fence(claim)
+        given, added = _by(claim), _added(used)
         with self._database.transaction() as session:
             job = move(
                 session,
                 claim.job_id,
                 "queued",
                 now,
-                *fence,
+                _HELD_BY,
+                given=given,
                 event="job.requeued",
                 data={"reason": "released"},
-                values=_added(used),
-            ) or move(session, claim.job_id, "canceled", now, *fence, values=_added(used))
+                added=added,
+            ) or move(session, claim.job_id, "canceled", now, _HELD_BY, given=given, added=added)
             if job is None:
                 raise _lost(claim)
             _account(session, claim, now, used)
         return job
 
     def _held(self, session: Session, claim: Claim) -> bool:
-        return session.scalar(select(JobRow.id).where(JobRow.id == claim.job_id, *_fence(claim))) is not None
+        wanted = select(JobRow.id).where(JobRow.id == claim.job_id, _HELD_BY)
+        return session.scalar(wanted, _by(claim)) is not None
 
 
-def _fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return (JobRow.attempt == claim.attempt, JobRow.lease_owner == claim.worker, JobRow.state.in_(_HELD))
+# What may be claimed: queued, or answered by a person; not what should have begun before now.
+_READY: Final = or_(JOBS.state == "queued", JOBS.answered_at.is_not(None))
+_IN_TIME: Final = or_(
+    JOBS.expires_at.is_(None),
+    JOBS.expires_at > bindparam("now", type_=JOBS.expires_at.type),
+    JOBS.started_at.is_not(None),
+)
+# The fence: still that attempt of that worker.
+_HELD_BY: Final = and_(
+    JOBS.attempt == bindparam("held_attempt"),
+    JOBS.lease_owner == bindparam("held_by"),
+    state_is("running", "canceling"),
+)
 
 
-def _added(used: Use) -> dict[str, Any]:
-    return {
-        "seconds_used": JobRow.seconds_used + used.seconds,
-        "tokens_used": JobRow.tokens_used + used.tokens,
-    }
+def _by(claim: Claim) -> dict[str, Any]:
+    return {"held_attempt": claim.attempt, "held_by": claim.worker}
+
+
+def _added(used: Use) -> dict[str, float]:
+    return {"seconds_used": used.seconds, "tokens_used": used.tokens}
 
 
 def _account(session: Session, claim: Claim, now: datetime, used: Use) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import JobExpired, WorkerLost, error_to_record
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
 from workers.store.job import Job
-from workers.store.job_moves import change, move
+from workers.store.job_moves import JOBS, change, move
 from workers.store.tables import DocumentRow, JobRow
 
 __all__ = ["Reconciler"]
@@ -40,35 +40,32 @@ class Reconciler:
         died on it as it may be tried, ten times as many when its piece is finished; a job that was being canceled is
         canceled."""
         now = self._clock()
-        over = JobRow.lease_until <= now
         with self._database.transaction() as session:
             return [
                 job
-                for row in _taken(session, over, JobRow.lease_until, limit)
-                if (job := self._recover(session, row, over, now)) is not None
+                for row in _taken(session, _OVER, now, JobRow.lease_until, limit)
+                if (job := self._recover(session, row, now)) is not None
             ]
 
     def overdue(self, limit: int = 100) -> list[Job]:
         """Questions that nobody answered in time: answered with approve (event job.answered), or the job expires, as
         the job says; and jobs that did not begin before `expires_at`: they expire."""
         now = self._clock()
-        unanswered = and_(JobRow.state == "awaiting_input", JobRow.input_deadline <= now)
-        unbegun = and_(JobRow.state == "queued", JobRow.started_at.is_(None), JobRow.expires_at <= now)
         with self._database.transaction() as session:
             done = [
-                self._answer_or_expire(session, row, unanswered, now)
-                for row in _taken(session, unanswered, JobRow.input_deadline, limit)
+                self._answer_or_expire(session, row, now)
+                for row in _taken(session, _UNANSWERED, now, JobRow.input_deadline, limit)
             ]
             done += [
-                self._expire(session, row.id, unbegun, now, "did not begin before it was to expire.")
-                for row in _taken(session, unbegun, JobRow.expires_at, limit - len(done))
+                self._expire(session, row.id, _UNBEGUN, now, "did not begin before it was to expire.")
+                for row in _taken(session, _UNBEGUN, now, JobRow.expires_at, limit - len(done))
             ]
             return [job for job in done if job is not None]
 
-    def _recover(self, session: Session, row: JobRow, over: ColumnElement[bool], now: datetime) -> Job | None:
-        same = (over, JobRow.attempt == row.attempt)
+    def _recover(self, session: Session, row: JobRow, now: datetime) -> Job | None:
+        given = {"now": now, "same_attempt": row.attempt}
         if row.state == "canceling":
-            return move(session, row.id, "canceled", now, *same, data={"reason": "worker_lost"})
+            return move(session, row.id, "canceled", now, _OVER, _SAME, given=given, data={"reason": "worker_lost"})
         failed = row.failed_attempts + 1
         if failed < _tries(session, row):
             return move(
@@ -76,7 +73,9 @@ class Reconciler:
                 row.id,
                 "queued",
                 now,
-                *same,
+                _OVER,
+                _SAME,
+                given=given,
                 event="job.requeued",
                 data={"reason": "worker_lost", "worker": row.lease_owner},
                 values={"failed_attempts": failed},
@@ -91,22 +90,23 @@ class Reconciler:
             row.id,
             "failed",
             now,
-            *same,
-            sources=["running"],
+            _OVER,
+            _SAME,
+            given=given,
+            sources=("running",),
             data={"code": error.code},
             values={"failed_attempts": failed, "error": error_to_record(error)},
         )
 
-    def _answer_or_expire(
-        self, session: Session, row: JobRow, unanswered: ColumnElement[bool], now: datetime
-    ) -> Job | None:
+    def _answer_or_expire(self, session: Session, row: JobRow, now: datetime) -> Job | None:
         if row.on_timeout != "approve":
-            return self._expire(session, row.id, unanswered, now, "waited for an answer, and none came in time.")
+            return self._expire(session, row.id, _UNANSWERED, now, "waited for an answer, and none came in time.")
         return change(
             session,
             row.id,
             now,
-            unanswered,
+            _UNANSWERED,
+            given={"now": now},
             event="job.answered",
             data={"state": "awaiting_input", "request_id": row.request_id, "decision": "approve", "by": "timeout"},
             values={
@@ -120,16 +120,32 @@ class Reconciler:
     def _expire(self, session: Session, job_id: str, still: ColumnElement[bool], now: datetime, why: str) -> Job | None:
         error = JobExpired(job_id, why, "Retry the job to go on with it.")
         return move(
-            session, job_id, "expired", now, still, data={"code": error.code}, values={"error": error_to_record(error)}
+            session,
+            job_id,
+            "expired",
+            now,
+            still,
+            given={"now": now},
+            data={"code": error.code},
+            values={"error": error_to_record(error)},
         )
 
 
-def _taken(session: Session, condition: ColumnElement[bool], order: object, limit: int) -> Sequence[JobRow]:
+_NOW: Final = bindparam("now", type_=JOBS.lease_until.type)
+_OVER: Final = JOBS.lease_until <= _NOW
+_SAME: Final = JOBS.attempt == bindparam("same_attempt")
+_UNANSWERED: Final = and_(JOBS.state == "awaiting_input", JOBS.input_deadline <= _NOW)
+_UNBEGUN: Final = and_(JOBS.state == "queued", JOBS.started_at.is_(None), JOBS.expires_at <= _NOW)
+
+
+def _taken(
+    session: Session, condition: ColumnElement[bool], now: datetime, order: object, limit: int
+) -> Sequence[JobRow]:
     """Rows that fit, held for this transaction; those that another reconciler or a worker holds are left to it."""
     if limit <= 0:
         return ()
     wanted = select(JobRow).where(condition).order_by(order, JobRow.id)  # type: ignore[arg-type]
-    return session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)).all()
+    return session.scalars(wanted.limit(limit).with_for_update(skip_locked=True), {"now": now}).all()
 
 
 def _tries(session: Session, row: JobRow) -> int:
