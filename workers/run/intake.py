@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -124,8 +124,9 @@ def _take_pictures(
             def show(progress: IngestProgress, start: float = start, width: float = width) -> None:
                 tell(start + width * min(1.0, progress.done / max(1, progress.total)), progress.name)
 
-            # A folder has no name of its own there: its files have.
-            names = {path: given.name} if given.name and path.is_file() else None
+            # A folder has no name of its own there: its files have. A label, never a path.
+            called = PurePosixPath(given.name.replace("\\", "/")).name
+            names = {path: called} if called and path.is_file() else None
             report = library.add([path], GIVEN_COLLECTION, given=_given_metadata(given), names=names, on_progress=show)
             if path.is_file() and path.suffix.lower() != ".zip" and report.refused:
                 # A file that a person named is not passed over in silence.

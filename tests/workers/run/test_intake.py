@@ -59,3 +59,19 @@ def test_what_a_brief_names_is_read_as_what_it_is(tmp_path: Path) -> None:
         brief = {"instruction": "x", "sources": [{"text": NOTES["locks.md"]}], **fields}
         with pytest.raises(InterleafError, match=r"[ab]\.(png|md)"):
             Composer(home=tmp_path / "h").compose(brief)
+
+
+def test_a_picture_is_called_what_its_sender_calls_it(tmp_path: Path) -> None:
+    """What was sent lies under a name of ours, which is in no piece; its own may be all that is known of it."""
+    ours = tmp_path / "upl_01kaj5v1c8m2n4p6q8r0s2t4v6.png"
+    write_scene(ours, 1)
+    asked = {"instruction": "How a canal lock works", "sources": [{"text": NOTES["locks.md"]}], "length_words": 150}
+    given = [{"path": str(ours), "name": "../gates of the lock.png"}]
+    piece = Composer(home=tmp_path / "home").compose({**asked, "pictures": given, "pictures_wanted": 1})
+    (picture,) = piece.document.pictures
+    assert (picture.name, picture.caption) == ("gates of the lock.png", "gates of the lock")
+    assert "upl_" not in piece.document.model_dump_json()
+    ours.write_bytes(b"no picture")
+    with pytest.raises(InterleafError, match="gates of the lock") as caught:
+        Composer(home=tmp_path / "again").compose({**asked, "pictures": given})
+    assert "upl_" not in caught.value.message
