@@ -16,14 +16,18 @@ from interleaf.errors import JobActive, JobFinal, JobUnknown
 from tests.fresh_database import make_fresh
 from tests.workers.job_store import ROOT, Store, assert_whole
 from tests.workers.store.batch_hands import BatchHands
+from tests.workers.store.webhook_hands import WebhookHands
 from workers.store.batch import ITEM_STATES, Batch
+from workers.store.batch_ends import BATCH_ENDED
 from workers.store.batch_rounds import ROUND_ITEMS
 from workers.store.tables import JobRow
 
 ITEMS = 3
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["step", "succeed", "fail", "claim", "lose", "cancel_job", "delete_job", "cancel", "retry"]),
+        st.sampled_from(
+            ["step", "note", "succeed", "fail", "claim", "lose", "cancel_job", "delete_job", "cancel", "retry"]
+        ),
         st.integers(0, ITEMS - 1),
     ),
     max_size=25,
@@ -34,6 +38,7 @@ def assert_right(hands: BatchHands, batch: Batch) -> None:
     found, items = hands.get(batch), hands.items(batch)
     assert found.counts == dict(Counter(item.state for item in items)), "counts are those of the items"
     assert sum(found.counts.values()) == found.item_count and set(found.counts) <= set(ITEM_STATES)
+    assert found.ended or found.ended_at is None, "what goes on has not ended"
     jobs = [item.job_id for item in items if item.job_id is not None]
     assert len(set(jobs)) == len(jobs), "no job is of two items"
     with hands.store.database.reading() as session:
@@ -48,6 +53,8 @@ def act(hands: BatchHands, batch: Batch, name: str, place: int) -> None:
     try:
         if name == "step":
             hands.rounds.step()
+        elif name == "note":
+            hands.ends.note()
         elif name == "cancel":
             hands.batches.cancel(batch.id, store.owner)
         elif name == "retry":
@@ -75,11 +82,18 @@ def test_whatever_happens_counts_are_right_and_no_item_is_made_twice(
     store: Store, steps: list[tuple[str, int]], bad: set[int], most: int
 ) -> None:
     store.clear()
-    hands = BatchHands(store, max_active=most)
+    hands, hooks = BatchHands(store, max_active=most), WebhookHands(store)
+    hooks.create(BATCH_ENDED)
     batch = hands.create(ITEMS, bad=tuple(bad))
+    ends = 0
     for name, place in [("step", 0), *steps]:  # without a job hardly anything can happen
+        before = hands.get(batch) if name == "note" else None
         act(hands, batch, name, place)
         assert_right(hands, batch)
+        if before is not None:
+            ends += before.ended and before.ended_at is None
+            assert (hands.get(batch).ended_at is not None) == before.ended, "an end is seen as soon as somebody looks"
+    assert len(hooks.all()) == ends, "each end is told once, and nothing else is"
     # And it comes to an end, however little room there is.
     for _ in range(200):
         if hands.get(batch).ended:
