@@ -46,7 +46,8 @@ def _app(url: str, visibility_s: float) -> Celery:
 
 
 class StockCelery:
-    """`with StockCelery(visibility_s) as stock:` runs so many workers. Use it from the main thread."""
+    """`with StockCelery(visibility_s) as stock:` runs so many workers, which end with the thread that
+    started them: leave it in the same one."""
 
     def __init__(self, visibility_s: float, workers: int = 2) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="interleaf-stock-"))

@@ -20,12 +20,10 @@ import workers.queue.edit_run as edit_run  # noqa: E402
 import workers.wiring as wiring  # noqa: E402
 from agents.context import Embedder, Writer  # noqa: E402
 from agents.model_writer import ModelWriter  # noqa: E402
-from tests.fake_engine import FakeEngine  # noqa: E402
 from tests.fakes import HashingEmbedder  # noqa: E402
 from tests.workers import paced_worker  # noqa: E402
 from tests.workers.worst_answer import WORST  # noqa: E402
 from workers.queue.worker_process import main  # noqa: E402
-from workers.run.mind import EngineMind  # noqa: E402
 from workers.settings import Settings  # noqa: E402
 
 
@@ -38,6 +36,10 @@ def writer_of(
     spent: Callable[[int], None] = lambda tokens: None,
 ) -> Writer:
     if name == "tiny":
+        # torch and more, for seconds; the nursery has them imported, and where others run this program nobody asks.
+        from tests.fake_engine import FakeEngine
+        from workers.run.mind import EngineMind
+
         mind = EngineMind(
             FakeEngine(lambda request: WORST), pixels, name=name, canceled=canceled, spent=spent, linger_s=0.0
         )

@@ -42,6 +42,7 @@ _IMPORTED: Final = (
     "workers.composing",
     "workers.editing",
     "workers.library.librarian",
+    "workers.run.mind",
     "workers.store.job_store",
     "workers.wiring",
 )
