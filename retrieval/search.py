@@ -3,13 +3,14 @@
 1 candidates: the best by words and by vectors, among what the filter allows
 2 evidence: every candidate is scored exactly by words, vectors and pixels
 3 fusion: one score (fusion.py); pictures akin to the three best gain a little
-4 hits: the k best, equal scores in order of their numbers
+4 hits: the k best, equal scores in order of their ids: not of their numbers, which tell when a picture came, and in
+  another library with the same pictures are others
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -84,8 +85,7 @@ class Searcher:
             allowed = self._catalog.allowed_numbers(where)
             ranked = self._ranked(queries, k, allowed) if k and len(allowed) else []
             shown = self._catalog.pictures_by_number(sorted({n for hits in ranked for n, _ in hits}))
-        found = [[_hit(shown[n], scores) for n, scores in hits if n in shown] for hits in ranked]
-        return found or [[] for _ in queries]
+        return [_hits(hits, shown, k) for hits in ranked] or [[] for _ in queries]
 
     def search_pixels(self, image: Image, k: int, where: PictureFilter) -> list[PictureHit]:
         """The k best by the pixels of a decoded picture that need not be in the library. RetrievalError without a
@@ -101,7 +101,7 @@ class Searcher:
             asked = _Asked(words, 1.0, nothing, nothing, self._pixel_embedder.encode_pictures([image]))
             ranked = self._rank(asked, k, allowed, index) if k and len(allowed) else []
             shown = self._catalog.pictures_by_number([number for number, _ in ranked])
-        return [_hit(shown[number], scores) for number, scores in ranked if number in shown]
+        return _hits(ranked, shown, k)
 
     def close(self) -> None:
         """Let go of the indexes; everything is on disk already."""
@@ -164,7 +164,8 @@ class Searcher:
     # 1 to 4 for one query
 
     def _rank(self, asked: _Asked, k: int, allowed: Numbers, index: LexicalIndex) -> list[tuple[int, dict[str, float]]]:
-        """(number, scores by name) of the k best. `index`: the words that are weighed."""
+        """(number, scores by name) of the k best, and of those that equal the last of them. `index`: the words that are
+        weighed."""
         if asked.without is not None:
             allowed = allowed[allowed != asked.without]
         derived = self._derived
@@ -187,7 +188,9 @@ class Searcher:
         if len(top):
             kin[here] = share @ index.likeness(at[top])[:, at]
         score = np.round(fused(words, vectors, asked.latin, pixels, kin), SCORE_DECIMALS)
-        order = np.lexsort((numbers, -score))[:k]
+        order = np.lexsort((numbers, -score))
+        if len(order) > k:
+            order = order[score[order] >= score[order[k - 1]]]
         scores = {"score": score, "lexical_score": words, "vector_score": vectors}
         if pixels is not None:
             scores["pixel_score"] = pixels
@@ -228,5 +231,7 @@ def _kept_rows(index: VectorIndex, number: Numbers) -> Vectors:
     )
 
 
-def _hit(picture: Picture, scores: dict[str, float]) -> PictureHit:
-    return PictureHit(picture=picture, **scores)
+def _hits(ranked: list[tuple[int, dict[str, float]]], shown: Mapping[int, Picture], k: int) -> list[PictureHit]:
+    """The k best of those that are (still) there."""
+    there = [PictureHit(picture=shown[number], **scores) for number, scores in ranked if number in shown]
+    return sorted(there, key=lambda hit: (-hit.score, hit.picture.id))[:k]

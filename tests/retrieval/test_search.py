@@ -294,3 +294,27 @@ def test_what_a_filter_hides_moves_no_score(catalog: Catalog, tmp_path: Path) ->
     assert found.search(queries, 6, mine) == alone
     # Where the others may be found, they count.
     assert found.search(queries[:1], 6, PictureFilter()) != alone[:1]
+
+
+def test_equally_good_pictures_come_in_an_order_that_their_coming_does_not_tell(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    """The same pictures, taken in in another order, make the same library: as many of the equal ones are found, and the
+    same ones."""
+    (tmp_path / "other").mkdir()
+    other = Catalog(tmp_path / "other")
+    twins = [f"twin{i}" for i in range(9)]
+    for name in twins:
+        put(catalog, name, "A windmill")
+    for name in reversed(twins):
+        put(other, name, "A windmill")
+    for i, caption in enumerate(CAPTIONS):
+        put(other, f"p{i}", caption)
+    assert other.fingerprints() == catalog.fingerprints()
+    queries = [PictureQuery(text="a windmill at the harbour")]
+    here = searcher(catalog, tmp_path).search(queries, 5, EVERYTHING)
+    there = searcher(other, tmp_path / "other").search(queries, 5, EVERYTHING)
+    assert here == there
+    assert len(here[0]) == 5
+    assert len({hit.score for hit in here[0]}) == 1
+    other.close()

@@ -334,8 +334,9 @@ def test_a_place_is_searched_in_the_briefs_libraries_and_shows_what_was_found(
     swapped = client.post(f"{at}/edits", json=swap, headers={"If-Match": '"1"', "Prefer": "wait=30"})
     assert (swapped.status_code, swapped.headers["Preference-Applied"]) == (201, "wait=30"), swapped.text
     assert swapped.json()["version"] == 2
-    figure = Article.model_validate(swapped.json()["article"]).figures[0]
-    assert (figure.picture_id, figure.caption) == (chosen["id"], "an espresso machine")
+    piece = Article.model_validate(swapped.json()["article"])
+    assert (piece.figures[0].picture_id, piece.figures[0].caption) == (chosen["id"], "an espresso machine")
+    assert piece.picture(chosen["id"]).collection == "coast", "a piece names libraries as people do"
     file = client.get(f"{at}/pictures/{chosen['id']}/file")
     assert (file.status_code, file.content) == (200, client.get(chosen["url"]).content)
     again = client.post(f"{at}/blocks/b-f1/search", json={"text": "espresso", "k": 9}).json()["hits"]
