@@ -186,7 +186,7 @@ def test_why_a_job_failed_is_the_exit_code(
         document = worker.results.keep_document(claim, piece(), worker._kept(b"{}"))
         worker.results.keep_file(claim, document.id, "html", "text/html", worker._kept(HTML), ("html", "md"))
         error = Unsupported("md", "cannot be made.", "Leave it out.")
-        worker.results.keep_failure(claim, document.id, "md", error, ("html", "md"))
+        worker.results.keep_failure(claim, "md", error, ("html", "md"))
 
     working = worker.does(half)
     assert run(monkeypatch, "compose", "-i", "x", *common) == 2

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from interleaf.errors import InterleafError, LeaseLost, ServiceAway
+from workers.queue.soon import Soon
 from workers.queue.watch import Watch
 from workers.store.database import Database
 from workers.store.leases import Leases, Note
@@ -33,7 +34,7 @@ class JobNotes:
         self._database, self._leases, self._watch = database, leases, watch
         self._lock = threading.Lock()
         self._waiting: list[Note] = []
-        self._timer: threading.Timer | None = None
+        self._armed = False
 
     def add(self, note: Note) -> None:
         """To be written soon. What comes back of it (canceled, lost) is told to the watch."""
@@ -44,35 +45,40 @@ class JobNotes:
     def with_those(self, write: Callable[[], T]) -> T:
         """`write()` in one transaction with the notes that are not written yet, which come first. LeaseLost;
         ServiceAway: nothing was written, and the notes are still here; what `write` raises, likewise."""
+
+        def both(notes: tuple[Note, ...]) -> T:
+            self._tell(notes)
+            return write()
+
+        return self.handing_over(both)
+
+    def handing_over(self, write: Callable[[tuple[Note, ...]], T]) -> T:
+        """As `with_those`, for what writes the notes itself, in one with its own."""
         with self._lock:
             return self._written(write)
 
-    def _written(self, write: Callable[[], T]) -> T:
+    def _written(self, write: Callable[[tuple[Note, ...]], T]) -> T:
         batch = tuple(self._waiting)
-
-        def both() -> tuple[str, T]:
-            order = self._leases.tell(self._watch.claim, batch) if batch else "go_on"
-            return order, write()
-
-        order, result = self._database.together(both)
+        result = self._database.together(lambda: write(batch))
         del self._waiting[: len(batch)]
-        if order == "cancel":
-            self._watch.stop("canceled")
         return result
 
+    def _tell(self, notes: tuple[Note, ...]) -> None:
+        if notes and self._leases.tell(self._watch.claim, notes) == "cancel":
+            self._watch.stop("canceled")
+
     def _arm(self) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(DELAY_S, self._write_later)
-            self._timer.daemon = True
-            self._timer.start()
+        if not self._armed:
+            self._armed = True
+            _SOON.call(self._write_later)
 
     def _write_later(self) -> None:
         with self._lock:
-            self._timer = None
+            self._armed = False
             if not self._waiting:
                 return
             try:
-                self._written(lambda: None)
+                self._written(self._tell)
             except LeaseLost:
                 self._waiting.clear()
                 self._watch.stop("lost")
@@ -83,3 +89,6 @@ class JobNotes:
             except InterleafError as error:
                 log.warning("notes of job %s are not written: %s", self._watch.claim.job_id, error)
                 self._waiting.clear()
+
+
+_SOON: Final = Soon(DELAY_S, "job-notes")

@@ -106,7 +106,7 @@ class JobRun:
                 article = self._composed(brief)
                 if article is None:
                     return False
-            return self._rendering(brief, document, article)
+            return self._rendering(brief, asked, document, article)
         except (LeaseLost, ServiceAway):
             raise
         except InterleafError as error:
@@ -128,7 +128,9 @@ class JobRun:
         """The document, if an earlier attempt kept it, and what was asked."""
         results, job_id = self._store.results, self._claim.job_id
         with self._store.database.reading():
-            return results.document_of(job_id), results.brief(job_id)
+            # Nobody has been at work on it before the first attempt.
+            document = results.document_of(job_id) if self._claim.attempt > 1 else None
+            return document, results.brief(job_id)
 
     def _composed(self, brief: Brief) -> Article | None:
         """The finished piece; None when the job was asked about, ended or let go."""
@@ -255,7 +257,9 @@ class JobRun:
             raise CompositionFailed("run", "ended without an article.", "Please report it.")
         return None
 
-    def _rendering(self, brief: Brief, document: JobDocument | None, article: Article | None) -> bool:
+    def _rendering(
+        self, brief: Brief, asked: Mapping[str, Any], document: JobDocument | None, article: Article | None
+    ) -> bool:
         """Keep a new piece, and send the formats out. This worker keeps the lease until the last of them is there, and
         is free meanwhile."""
         store, claim, wanted = self._store, self._claim, wanted_formats(brief)
@@ -267,18 +271,21 @@ class JobRun:
         self._watch.end()
         use = self._watch.take_use()
 
-        def begin() -> bool:
+        def begin(notes: tuple[Note, ...]) -> bool:
             """Whether nothing is left to be made."""
-            kept = document
+            then = [] if rerun is None else [Note(COMPARED, store.clock(), rerun.written())]
+            then.append(Note("stage.started", store.clock(), stage="render"))
             if article is not None and file is not None:
-                kept = store.results.keep_document(claim, article, file)
-                if rerun is not None:
-                    store.leases.note(claim, COMPARED, rerun.written())
-            assert kept is not None
-            store.leases.tell(claim, (Note("stage.started", store.clock(), stage="render"),), use)
-            return store.results.settle(claim, kept.id, wanted) is not None
+                ended = store.results.keep_piece(
+                    claim, article, file, wanted, asked=asked, notes=notes, then=then, used=use
+                )
+            else:
+                assert document is not None
+                store.leases.tell(claim, (*notes, *then), use)
+                ended = store.results.settle(claim, wanted)
+            return ended is not None
 
-        if self._write(begin):
+        if self._insist(lambda: self._notes.handing_over(begin)):
             return False
         order = RenderOrder(self._store, self._dispatcher, self._keeper, self._watch, wanted)
         self._keeper.keep(self._watch, order.carry_on)

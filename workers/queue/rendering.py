@@ -49,7 +49,7 @@ def render_format(store: JobStore, job_id: str, attempt: int, worker: str, forma
     wanted = wanted_formats(brief)
     try:
         if format in store.results.outcomes(claim):
-            return store.results.settle(claim, document.id, wanted)
+            return store.results.settle(claim, wanted)
         try:
             folder = RunFolder.at(store.settings.runs_dir, job.run_id)
             content, media_type = rendered(store, folder, job, document.article, format, brief.theme)
@@ -57,7 +57,7 @@ def render_format(store: JobStore, job_id: str, attempt: int, worker: str, forma
         except (LeaseLost, ServiceAway):
             raise
         except InterleafError as error:
-            return store.results.keep_failure(claim, document.id, format, error, wanted)
+            return store.results.keep_failure(claim, format, error, wanted)
         return store.results.keep_file(claim, document.id, format, media_type, file, wanted)
     except LeaseLost as error:
         log.info("%s", error)

@@ -25,7 +25,7 @@ from workers.store.job_moves import JOBS, move, state_is, tell, write
 from workers.store.ledger import Amounts, account
 from workers.store.tables import JobRow
 
-__all__ = ["Ending", "Leases", "Note", "Order"]
+__all__ = ["NOTHING", "Ending", "Leases", "Note", "Order"]
 
 Order = Literal["go_on", "cancel"]
 """What a worker is to do next. After `cancel` it stops soon and calls `finish` with whatever state it reached."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from workers.store.clock import Clock, utc_now
 from workers.store.database import Database
+from workers.store.job import Job
 from workers.store.tables import DocumentRow, JobRow, ScheduleRunRow
 
 __all__ = ["PUBLISHED", "Announce", "Publications", "publish_time_of"]
@@ -25,19 +26,25 @@ data)."""
 _MOST_RETRIES: Final = 100
 
 
-def publish_time_of(session: Session, job_id: str) -> datetime | None:
+def publish_time_of(session: Session, job: Job) -> datetime | None:
     """When the piece of that job is to be published: as the run of the schedule says that ordered it, or the job of
     which it is a retry; None when none does."""
-    asked: str | None = job_id
+    connection = session.connection()
+    asked, before = job.id, job.retry_of
     for _ in range(_MOST_RETRIES):
-        if asked is None:
-            return None
-        found = session.execute(select(ScheduleRunRow.publish_at).where(ScheduleRunRow.job_id == asked)).first()
+        found = connection.execute(_PUBLISH_AT, {"job": asked}).first()
         if found is not None:
             at: datetime | None = found.publish_at
             return at
-        asked = session.scalar(select(JobRow.retry_of).where(JobRow.id == asked))
+        if before is None:
+            return None
+        asked, before = before, connection.execute(_RETRY_OF, {"job": before}).scalar()
     return None
+
+
+# Made once: every finished piece asks.
+_PUBLISH_AT: Final = select(ScheduleRunRow.publish_at).where(ScheduleRunRow.job_id == bindparam("job"))
+_RETRY_OF: Final = select(JobRow.retry_of).where(JobRow.id == bindparam("job"))
 
 
 class Publications:

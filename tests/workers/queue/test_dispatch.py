@@ -182,9 +182,9 @@ def test_a_worker_with_an_old_attempt_adds_no_file_and_ends_nothing(here: JobSto
     assert new is not None
     for write in (
         lambda: here.results.keep_file(old, document.id, "html", "text/html", FILE, ("html",)),
-        lambda: here.results.keep_failure(old, document.id, "html", Unsupported("x", "y", "z"), ("html",)),
+        lambda: here.results.keep_failure(old, "html", Unsupported("x", "y", "z"), ("html",)),
         lambda: here.results.keep_document(old, article(), FILE),
-        lambda: here.results.settle(old, document.id, ()),
+        lambda: here.results.settle(old, ()),
     ):
         with pytest.raises(LeaseLost):
             write()
