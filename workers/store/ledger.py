@@ -49,9 +49,15 @@ class Amounts:
     @classmethod
     def of(cls, row: Any) -> Amounts:
         """Of anything that has them by their names; what is missing is nothing."""
-        found = {name: getattr(row, name) or 0 for name in AMOUNTS}
         # Sums of whole numbers come as decimals from PostgreSQL, and a whole number of seconds as an int from SQLite.
-        return cls(**{name: float(value) if name == "seconds" else int(value) for name, value in found.items()})
+        return cls(
+            int(row.jobs or 0),
+            int(row.ended or 0),
+            int(row.failed or 0),
+            float(row.seconds or 0),
+            int(row.tokens or 0),
+            int(row.bytes or 0),
+        )
 
 
 AMOUNTS: Final = tuple(field.name for field in fields(Amounts))
@@ -236,8 +242,8 @@ def _write(session: Session, entries: Sequence[_Entry]) -> None:
 @cache
 def _adding(dialect: str, *, asked: bool) -> Any:
     """The statement that adds to a row; `asked`: and gives it as it is then, with the key's quotas."""
-    insert: Any = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(LedgerRow.__table__)
-    columns = LedgerRow.__table__.c
+    made: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    insert, columns = made(LedgerRow.__table__), LedgerRow.__table__.c
     adding = insert.on_conflict_do_update(
         index_elements=[columns.key_id, columns.day],
         set_={name: columns[name] + insert.excluded[name] for name in AMOUNTS},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,6 +59,32 @@ def test_each_end_counts_once_and_failures_apart(store: Store) -> None:
     asked = store.asked()
     store.jobs.answer(asked.id, store.owner, str(asked.request_id), "cancel")
     assert used(store) == Amounts(jobs=5, ended=5, failed=1, seconds=1.0)
+
+
+def test_every_report_of_a_worker_counts(store: Store) -> None:
+    claim = store.claimed()
+    store.leases.release(claim, Use(1.0, 10))
+    again = store.leases.claim(claim.job_id, "worker-2", LEASE_S)
+    assert again is not None
+    job = store.leases.ask(again, {"asks": "outline"}, used=Use(2.0, 20))
+    assert used(store) == Amounts(jobs=1, seconds=3.0, tokens=30)
+    store.jobs.answer(job.id, store.owner, str(job.request_id), "approve")
+    last = store.leases.claim(job.id, "worker-3", LEASE_S)
+    assert last is not None
+    store.jobs.cancel(job.id, store.owner)
+    assert store.leases.release(last, Use(4.0, 40)).state == "canceled"
+    assert used(store) == Amounts(jobs=1, ended=1, seconds=7.0, tokens=70)
+
+
+def test_what_the_service_ends_by_itself_counts(store: Store) -> None:
+    store.create(expires_at=store.clock() + timedelta(seconds=1))
+    store.asked(deadline=store.clock() + timedelta(seconds=1))
+    lost = store.leases.claim(store.create(max_attempts=1).id, "worker-1", LEASE_S)
+    assert lost is not None
+    store.clock.move(LEASE_S + 1)
+    assert {job.state for job in store.reconciler.overdue()} == {"expired"}
+    assert {job.state for job in store.reconciler.lost()} == {"failed"}
+    assert used(store) == Amounts(jobs=3, ended=3, failed=1)
 
 
 def test_a_late_or_repeated_report_adds_nothing_and_each_attempt_its_own(store: Store) -> None:

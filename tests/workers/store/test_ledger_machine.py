@@ -4,7 +4,7 @@ it is the sum over all jobs that ever were, for each day what was reported on it
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from hypothesis import settings
@@ -32,29 +32,33 @@ class LedgerMachine(JobMachine):
         self.quota: int | None = None
         self.by_day: Counter[date] = Counter()
 
+    # What workers report stands in for the rules of the job machine, in which they use nothing.
+
     @rule(number=CLAIM, use=USE)
-    def beat_using(self, number: int, use: Use) -> None:
+    def beat(self, number: int, use: Use) -> None:  # type: ignore[override]
         self._work(number, lambda c: self.store.leases.beat(c, use), lets_go=False)
 
     @rule(number=CLAIM, use=USE)
-    def tell_using(self, number: int, use: Use) -> None:
+    def note(self, number: int, use: Use) -> None:  # type: ignore[override]
         self._work(number, lambda c: self.store.leases.tell(c, [Note("log", self.store.clock())], use), lets_go=False)
 
     @rule(number=CLAIM, use=USE)
-    def release_using(self, number: int, use: Use) -> None:
+    def release(self, number: int, use: Use) -> None:  # type: ignore[override]
         self._work(number, lambda c: self.store.leases.release(c, use), lets_go=True)
 
     @rule(number=CLAIM, use=USE, ending=st.sampled_from(["succeeded", "incomplete", "failed", "canceled"]))
-    def finish_using(self, number: int, use: Use, ending: Any) -> None:
+    def finish(self, number: int, use: Use, ending: Any) -> None:  # type: ignore[override]
         error = CompositionFailed("draft", "gave up") if ending == "failed" else None
         finish = self.store.leases.finish
         self._work(number, lambda c: finish(c, ending, result={}, error=error, used=use), lets_go=True)
 
-    @rule(number=CLAIM, use=USE)
-    def ask_using(self, number: int, use: Use) -> None:
+    @rule(number=CLAIM, use=USE, limit_s=st.sampled_from([None, 20]), on_timeout=st.sampled_from(["approve", "cancel"]))
+    def ask(self, number: int, use: Use, limit_s: int | None, on_timeout: Any) -> None:  # type: ignore[override]
+        deadline = None if limit_s is None else self.store.clock() + timedelta(seconds=limit_s)
+
         def ask(held: Any) -> None:
             try:
-                self.store.leases.ask(held, {"asks": "outline"}, used=use)
+                self.store.leases.ask(held, {"asks": "outline"}, deadline, on_timeout, use)
             except RunCanceled:
                 self.store.leases.finish(held, "canceled", used=use)
 
@@ -122,5 +126,5 @@ def test_the_ledger_machine(store: Store) -> None:
 
     Machine.store = store
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Machine, settings=settings(max_examples=20, stateful_step_count=40, deadline=None)
+        Machine, settings=settings(max_examples=40, stateful_step_count=50, deadline=None)
     )
