@@ -70,14 +70,14 @@ def release_uploads(session: Session, owner: str, upload_ids: set[str], expires_
         )
 
 
-def _variables(*batches: Any) -> Select[tuple[str]]:
+def _variables(*batches: Any) -> Select[str]:
     """What the placeholders of the items of such batches stand for, where that names an upload."""
     text = cast(BatchItemRow.variables, String)
     joined = select(text).join(BatchRow, BatchRow.id == BatchItemRow.batch_id)
     return joined.where(*batches, text.contains("upl_", autoescape=True))
 
 
-def _named_by(session: Session, texts: Select[tuple[str]]) -> set[str]:
+def _named_by(session: Session, texts: Select[str]) -> set[str]:
     """The ids in JSON as text: an id stands in it as it is, and there may be much of it."""
     rows = session.scalars(texts.execution_options(yield_per=20))
     return {upload_id for text in rows for upload_id in _named(text)}

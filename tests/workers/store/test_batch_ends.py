@@ -167,7 +167,8 @@ def test_one_that_is_tried_again_while_it_is_looked_at_has_not_ended(hands: Batc
     def in_between() -> datetime:
         """Between the look at all batches and the moment that this one is held."""
         hands.batches.retry(batch.id, store.owner)
-        return store.clock.now
+        now: datetime = store.clock()
+        return now
 
     assert BatchEnds(store.database, upload_kept=KEPT, clock=in_between).note() == 0
     assert hands.get(batch).ended_at is None and hooks.told() == []
