@@ -235,7 +235,8 @@ class IngestRun:
             raise LeaseLost(claim.job_id, "another worker has it.", "")
         if reason == "released":
             self._keeper.let_go(self._watch)
-            self._insist(lambda: leases.release(claim, self._watch.take_use()))
+            use = self._watch.take_use()
+            self._insist(lambda: leases.release(claim, use))
         else:
             self._end("canceled")
 

@@ -35,6 +35,7 @@ class Watch:
         self._begun = self._told = time.monotonic()
         self._ended: float | None = None
         self._tokens = self._tokens_told = 0
+        self._unsure = False
         self._warned: set[str] = set()
         self._valid_until = self._begun + claim.lease_s
 
@@ -86,7 +87,8 @@ class Watch:
             return found
 
     def renewed(self, at: float) -> None:
-        """The store extended the lease; `at`: our monotonic time from just before we asked."""
+        """The store extended the lease, and has what was used; `at`: our monotonic time from just before we asked."""
+        self._unsure = False
         self._valid_until = max(self._valid_until, at + self.claim.lease_s)
 
     @property
@@ -103,12 +105,14 @@ class Watch:
         """What was used since this was asked last."""
         with self._lock:
             now = self._ended or time.monotonic()
-            use = Use(max(0.0, now - self._told), self._tokens - self._tokens_told)
+            in_all = Use(now - self._begun, self._tokens) if self._unsure else None
+            use = Use(max(0.0, now - self._told), self._tokens - self._tokens_told, in_all)
             self._told, self._tokens_told = now, self._tokens
             return use
 
     def give_back(self, use: Use) -> None:
-        """That use did not reach the store: it is to be told again."""
+        """Nobody knows whether that use reached the store: it is to be told again, so that it counts once."""
         with self._lock:
+            self._unsure = True
             self._told -= use.seconds
             self._tokens_told -= use.tokens

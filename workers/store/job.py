@@ -128,3 +128,6 @@ class Use:
 
     seconds: float = 0.0
     tokens: int = 0
+    in_all: Use | None = None
+    """What this attempt has used since its claim. Said when the answer to a report was lost, which may have arrived:
+    the store then adds what it lacks of it, and not the rest."""

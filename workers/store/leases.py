@@ -108,6 +108,7 @@ class Leases:
         now = self._clock()
         until = now + timedelta(seconds=claim.lease_s)
         with self._database.transaction() as session:
+            used = _lacked(session, claim, used)
             row = write(
                 session, claim.job_id, _HELD_BY, given=_by(claim), values={"lease_until": until}, added=_added(used)
             )
@@ -143,6 +144,7 @@ class Leases:
             values |= said
             told.append((note.name, note.at, said | dict(note.data)))
         with self._database.transaction() as session:
+            used = _lacked(session, claim, used)
             state = tell(session, claim.job_id, told, _HELD_BY, given=_by(claim), values=values, added=_added(used))
             if state is not None:
                 _account(session, claim, self._clock(), used)
@@ -166,6 +168,7 @@ class Leases:
         now = self._clock()
         request_id = new_id("req", now)
         with self._database.transaction() as session:
+            used = _lacked(session, claim, used)
             job = move(
                 session,
                 claim.job_id,
@@ -214,8 +217,10 @@ class Leases:
             "error": None if error is None else error_to_record(error),
         }
         data = {"code": error.code} if error is not None else {}
-        fence, given, added = _HELD_BY, _by(claim), _added(used)
+        fence, given = _HELD_BY, _by(claim)
         with self._database.transaction() as session:
+            used = _lacked(session, claim, used)
+            added = _added(used)
             job = None
             if state == "canceled":
                 # There is no way from running to canceled but this: with its event in between, or it was there before.
@@ -237,8 +242,10 @@ class Leases:
         A job that is being canceled is canceled.
         """
         now = self._clock()
-        given, added = _by(claim), _added(used)
+        given = _by(claim)
         with self._database.transaction() as session:
+            used = _lacked(session, claim, used)
+            added = _added(used)
             job = move(
                 session,
                 claim.job_id,
@@ -277,6 +284,21 @@ _HELD_BY: Final = and_(
 
 def _by(claim: Claim) -> dict[str, Any]:
     return {"held_attempt": claim.attempt, "held_by": claim.worker}
+
+
+def _lacked(session: Session, claim: Claim, used: Use) -> Use:
+    """What the job does not have yet of a use: a report whose answer was lost may have arrived."""
+    if used.in_all is None:
+        return used
+    wanted = select(JobRow.seconds_used, JobRow.tokens_used).where(JobRow.id == claim.job_id, _HELD_BY)
+    row = session.execute(wanted.with_for_update(), _by(claim)).one_or_none()
+    if row is None:  # the job is not this worker's any more: what follows is refused
+        return used
+    # Only the holder adds to it, so since the claim it grew by what this attempt reported.
+    return Use(
+        max(0.0, claim.job.seconds_used + used.in_all.seconds - row.seconds_used),
+        max(0, claim.job.tokens_used + used.in_all.tokens - row.tokens_used),
+    )
 
 
 def _added(used: Use) -> dict[str, float]:

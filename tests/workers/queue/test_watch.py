@@ -123,6 +123,37 @@ def test_the_first_reason_counts_but_a_lost_lease_before_all(claim: Claim) -> No
     assert watch.reason == "lost"
 
 
+def test_a_heartbeat_that_arrived_without_an_answer_counts_once(store: Store, claim: Claim) -> None:
+    """The connection breaks after the commit: the same use is told again, and the job has it once."""
+    real, beat = store.leases, store.leases.beat
+    answered, lost = threading.Event(), threading.Event()
+
+    def broken(claim: Claim, used: Use) -> Order:
+        order = beat(claim, used)
+        if not lost.is_set():
+            lost.set()
+            raise ServiceAway("database", "broke off.", "")
+        answered.set()
+        return order
+
+    watch = Watch(claim)
+    watch.spend(7)
+    keeper = LeaseKeeper(real, 0.4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(real, "beat", broken)
+        keeper.keep(watch)
+        assert lost.wait(30)
+        assert answered.wait(30)
+        keeper.let_go(watch)
+        wait_for(lambda: keeper._thread is None, 30)
+    watch.spend(2)
+    watch.end()
+    job = real.finish(claim, "succeeded", result={}, used=watch.take_use())
+    assert watch._ended is not None
+    assert job.tokens_used == 9
+    assert job.seconds_used == pytest.approx(watch._ended - watch._begun)
+
+
 def test_use_is_told_once_and_again_when_it_did_not_arrive(claim: Claim) -> None:
     leases, watch = Leases(), Watch(claim)
     keeper = keeper_of(leases)

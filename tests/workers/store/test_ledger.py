@@ -76,6 +76,27 @@ def test_every_report_of_a_worker_counts(store: Store) -> None:
     assert used(store) == Amounts(jobs=1, ended=1, seconds=7.0, tokens=70)
 
 
+def test_a_report_counts_once_whether_or_not_its_lost_answer_meant_that_it_arrived(store: Store) -> None:
+    first = store.claimed()
+    store.leases.release(first, Use(100.0, 100))  # an attempt before
+    claim = store.leases.claim(first.job_id, "worker-2", LEASE_S)
+    assert claim is not None
+    store.leases.beat(claim, Use(5.0, 5))
+    # The answer to this one was lost; it had arrived.
+    store.leases.beat(claim, Use(2.0, 2))
+    store.leases.beat(claim, Use(3.0, 3, in_all=Use(8.0, 8)))
+    assert used(store) == Amounts(jobs=1, seconds=108.0, tokens=108)
+    # The next one had not.
+    store.leases.tell(claim, [Note("log", store.clock())], Use(4.0, 4, in_all=Use(12.0, 12)))
+    assert used(store) == Amounts(jobs=1, seconds=112.0, tokens=112)
+    store.leases.tell(claim, [Note("log", store.clock())], Use(4.0, 4, in_all=Use(12.0, 12)))
+    job = store.leases.finish(claim, "succeeded", result={}, used=Use(1.0, 1, in_all=Use(13.0, 13)))
+    assert (job.seconds_used, job.tokens_used) == (113.0, 113)
+    assert used(store) == Amounts(jobs=1, ended=1, seconds=113.0, tokens=113)
+    with pytest.raises(LeaseLost):
+        store.leases.beat(claim, Use(1.0, 1, in_all=Use(99.0, 99)))
+
+
 def test_what_the_service_ends_by_itself_counts(store: Store) -> None:
     store.create(expires_at=store.clock() + timedelta(seconds=1))
     store.asked(deadline=store.clock() + timedelta(seconds=1))
