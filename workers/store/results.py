@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import BindParameter, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from interleaf.errors import InterleafError, error_from_record, error_to_record
@@ -236,7 +236,7 @@ class Results:
 
 
 # Made once: every job needs them.
-_JOB: Final = bindparam("job")
+_JOB: Final[BindParameter[Any]] = bindparam("job")
 _BRIEF: Final = select(JobBriefRow.brief).where(JobBriefRow.job_id == _JOB)
 _WRITER: Final = select(JobBriefRow.brief["writer"].as_string()).where(JobBriefRow.job_id == _JOB)
 _DOCUMENT: Final = (
