@@ -1,8 +1,8 @@
 """Estimates: what an order will probably take, by what orders like it took; arithmetic alone.
 
-Jobs are compared by their load, a number of words' worth of work. The median of what past jobs took for each unit of it
-is the estimate, so that one job that went wrong in any way does not move it far. How wrong that has been is found by
-asking it for each past job from all the others.
+Jobs are compared by their load, a number of words' worth of work, and what each part of it takes is learned from past
+jobs (learned_rates.py); of a few jobs, the median of what they took for each unit. So one job that went wrong in any
+way does not move it far. How wrong that has been is found by asking it for each past job from all the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, Final
 
 from interleaf.schema import Brief
+from workers.store.learned_rates import learn
 
 __all__ = ["MIN_JUDGED", "Estimate", "GivenFile", "Order", "PastJob", "Span", "estimate"]
 
@@ -21,7 +22,7 @@ EXTRACTIVE: Final = "extractive"
 DEFAULT_WORDS: Final = 800
 """Of a brief that leaves its length open, as the workflow has it."""
 
-# What makes work, in words of the finished piece. Measured rates scale all of them together.
+# What makes work, in words of the finished piece, as a first guess: past jobs say what each part of it really takes.
 LOAD_OF_JOB: Final = 100.0
 LOAD_OF_SOURCE_CHAR: Final = 0.02
 LOAD_OF_PICTURE: Final = 20.0
@@ -38,10 +39,12 @@ DEFAULT_FACTOR: Final = 5.0
 
 MIN_JUDGED: Final = 3
 """With fewer past jobs no error is told: there is hardly anything to judge by."""
-MIN_SPREAD: Final = 5
+MIN_LEARNED: Final = 5
+"""With fewer, one rate is learned for all parts of the work."""
+MIN_SPREAD: Final = 9
 FEW_FACTOR: Final = 2.0
-"""With fewer than MIN_SPREAD jobs, low and high lie so many times below and above all of them; else they are the tenths
-at both ends."""
+"""With fewer than MIN_SPREAD jobs, low and high lie so many times below and above all of them; else a further job lies
+below low, and above high, once in ten times."""
 EDGE: Final = 0.1
 
 
@@ -67,15 +70,19 @@ class Order:
     """None: as many as fit."""
 
     @property
-    def load(self) -> float:
-        """Its work, in words."""
+    def parts(self) -> tuple[float, float, float, float]:
+        """Its work, in words: of any job, of the text, of the notes, of the pictures."""
         return (
-            LOAD_OF_JOB
-            + self.words
-            + LOAD_OF_SOURCE_CHAR * self.source_chars
-            + LOAD_OF_PICTURE * self.pictures
-            + LOAD_OF_FORMAT * self.formats
+            LOAD_OF_JOB + LOAD_OF_FORMAT * self.formats,
+            float(self.words),
+            LOAD_OF_SOURCE_CHAR * self.source_chars,
+            LOAD_OF_PICTURE * self.pictures,
         )
+
+    @property
+    def load(self) -> float:
+        """All of it."""
+        return sum(self.parts)
 
     @classmethod
     def of(cls, brief: Brief, files: Iterable[GivenFile], unsent_bytes: int = 0, unsent_pictures: int = 0) -> Order:
@@ -161,10 +168,9 @@ class Estimate:
 def estimate(order: Order, past: Sequence[PastJob]) -> Estimate:
     """By the past jobs, which are those of the same writer; without any, by defaults."""
     extractive = order.writer == EXTRACTIVE
-    loads = [job.order.load for job in past]
     words = [float(job.order.words) for job in past]
-    seconds = _span(order.load, DEFAULT_SECONDS[extractive], loads, [job.seconds for job in past])
-    tokens = _span(order.load, DEFAULT_TOKENS[extractive], loads, [float(job.tokens) for job in past])
+    seconds = _span_of_work(order, DEFAULT_SECONDS[extractive], past, [job.seconds for job in past])
+    tokens = _span_of_work(order, DEFAULT_TOKENS[extractive], past, [float(job.tokens) for job in past])
     # Where there were none to place, nothing is learned of how many are placed.
     shown = [n for n, job in enumerate(past) if job.order.pictures]
     pictures = _span(
@@ -180,6 +186,21 @@ def estimate(order: Order, past: Sequence[PastJob]) -> Estimate:
 # Inside
 
 
+def _span_of_work(order: Order, default_rate: float, past: Sequence[PastJob], took: Sequence[float]) -> Span:
+    """For an order, by what each part of past jobs' work took."""
+    loads = [job.order.load for job in past]
+    rates = [one / each for one, each in zip(took, loads, strict=True)]
+    if len(past) < MIN_LEARNED or not median(rates):
+        return _span(order.load, default_rate, loads, took)
+    parts = [job.order.parts for job in past]
+    learned, by_others = learn(parts, took)
+    likely = learned.foretold(order.parts)
+    said = [others.foretold(one) for others, one in zip(by_others, parts, strict=True)]
+    low, high = _edges(sorted(truth / one for truth, one in zip(took, said, strict=True)))
+    error = median(abs(one - truth) / max(truth, 1.0) for one, truth in zip(said, took, strict=True))
+    return Span(min(low, 1.0) * likely, likely, max(high, 1.0) * likely, error)
+
+
 def _span(
     load: float,
     default_rate: float,
@@ -193,11 +214,7 @@ def _span(
         likely = default_rate * load
         return Span(likely / DEFAULT_FACTOR, likely, likely * DEFAULT_FACTOR, None)
     ordered = sorted(rates)
-    if len(ordered) < MIN_SPREAD:
-        low, high = ordered[0] / FEW_FACTOR, ordered[-1] * FEW_FACTOR
-    else:
-        edge = int(len(ordered) * EDGE)
-        low, high = ordered[edge], ordered[-1 - edge]
+    low, high = _edges(ordered)
     error = None
     if len(rates) >= MIN_JUDGED:
         error = median(
@@ -206,6 +223,14 @@ def _span(
         )
     middle = median(ordered)
     return Span(min(low, middle) * load, middle * load, max(high, middle) * load, error)
+
+
+def _edges(ordered: Sequence[float]) -> tuple[float, float]:
+    """Between which a further value lies, four times in five."""
+    if len(ordered) < MIN_SPREAD:
+        return ordered[0] / FEW_FACTOR, ordered[-1] * FEW_FACTOR
+    edge = int((len(ordered) + 1) * EDGE) - 1
+    return ordered[edge], ordered[-1 - edge]
 
 
 def _median_without(ordered: Sequence[float], value: float) -> float:
