@@ -26,8 +26,8 @@ from workers.settings import Settings
 
 __all__ = ["brief_sha256", "edit_context", "make_embedder", "make_writer", "open_context", "open_library"]
 
-# An extractive writer waits for an encoder that has all cores already, and whoever goes on with the run of a lost worker
-# drafts again what was under way; a model answers many questions side by side.
+# An extractive writer waits for an encoder that has all cores already, and whoever goes on with the run of a lost
+# worker drafts again what was under way; a model answers many questions side by side.
 EXTRACTIVE_SECTIONS = 1
 MODEL_SECTIONS = 64
 _AS_NAMED: Final[Mapping[str, str]] = {}
