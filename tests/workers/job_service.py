@@ -92,19 +92,23 @@ class JobService:
         self.processes.append(process)
         return process
 
-    def stop(self) -> None:
+    def halt(self) -> None:
+        """End the processes, and nothing else."""
         for process in self.processes:
             if process.poll() is None:
                 # Its whole session, which is only ours: a pool's children go with it.
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def stop(self) -> None:
+        self.halt()
         self.redis.stop()
         self.store.close()
 
-    def pace(self, section_s: float) -> None:
-        """How long each section takes from now on."""
+    def pace(self, *section_s: float) -> None:
+        """How long each section takes from now on: the first, the second, …, and all that follow the last number."""
         aside = self.home / "pace.part"
-        aside.write_text(str(section_s))
+        aside.write_text(" ".join(map(str, section_s)))
         aside.replace(self.home / "pace")
 
     def submit(self, send: bool = True, **fields: Any) -> Job:
@@ -127,7 +131,7 @@ class JobService:
     def get(self, job: Job) -> Job:
         return self.store.jobs.get(job.id, self.owner)
 
-    def wait(self, job: Job, until: str | Callable[[Job], bool] = "final", timeout_s: float = 40) -> Job:
+    def wait(self, job: Job, until: str | Callable[[Job], bool] = "final", timeout_s: float = 120) -> Job:
         """The job when it is in that state (`final`: any final one), or fits; AssertionError with the logs."""
 
         def fits(now: Job) -> bool:
@@ -144,7 +148,7 @@ class JobService:
             time.sleep(0.03)
         raise AssertionError(f"still {self.get(job)}\n{self.logs()}")
 
-    def wait_for(self, what: Callable[[], bool], timeout_s: float = 30) -> None:
+    def wait_for(self, what: Callable[[], bool], timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
         while not what():
             assert time.monotonic() < deadline, self.logs()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from workers.store.clock import Clock
 from workers.store.database import Database
@@ -18,9 +18,10 @@ from workers.store.job import Claim, Job
 from workers.store.job_transitions import FINAL, STATES, TRANSITIONS
 from workers.store.jobs import Jobs
 from workers.store.leases import Leases
+from workers.store.ledger import AMOUNTS, Amounts
 from workers.store.outbox import Outbox
 from workers.store.reconciler import Reconciler
-from workers.store.tables import ApiKeyRow, JobEventRow, JobRow, Row
+from workers.store.tables import ApiKeyRow, ArtifactRow, JobEventRow, JobRow, LedgerRow, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 30.0
@@ -125,6 +126,32 @@ def new_key(database: Database, clock: Clock) -> str:
             )
         )
     return key_id
+
+
+def assert_accounted(database: Database, *, files_went: bool = False) -> Amounts:
+    """Hold the ledger of a database of which no job was ever deleted against these, and against the files unless some
+    of them went: each key's is their sum. What all keys used."""
+    with database.reading() as session:
+        told = session.execute(
+            select(LedgerRow.key_id, *(func.sum(getattr(LedgerRow, name)).label(name) for name in AMOUNTS)).group_by(
+                LedgerRow.key_id
+            )
+        ).all()
+        jobs = session.execute(select(JobRow.owner, JobRow.state, JobRow.seconds_used, JobRow.tokens_used)).all()
+        files = session.execute(select(ArtifactRow.owner, ArtifactRow.bytes)).all()
+    expected: dict[str, Amounts] = {}
+    for job in jobs:
+        one = Amounts(1, int(job.state in FINAL), int(job.state == "failed"), float(job.seconds_used), job.tokens_used)
+        expected[job.owner] = expected.get(job.owner, Amounts()) + one
+    for file in files:
+        expected[file.owner] = expected.get(file.owner, Amounts()) + Amounts(bytes=file.bytes)
+    found = {row.key_id: Amounts.of(row) for row in told}
+    assert set(found) == set(expected)
+    for owner, used in expected.items():
+        assert replace(found[owner], seconds=0.0, bytes=0) == replace(used, seconds=0.0, bytes=0), owner
+        assert found[owner].bytes == used.bytes or (files_went and found[owner].bytes > used.bytes), owner
+        assert abs(found[owner].seconds - used.seconds) < 1e-6 * max(1.0, used.seconds), owner
+    return sum(found.values(), Amounts())
 
 
 def assert_whole(database: Database) -> int:

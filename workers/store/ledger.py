@@ -24,7 +24,7 @@ from workers.store.database import Database, write_last
 from workers.store.ids import is_id
 from workers.store.tables import ApiKeyRow, LedgerRow
 
-__all__ = ["Amounts", "DayUse", "Ledger", "Quota", "Standing", "account", "standing_of"]
+__all__ = ["AMOUNTS", "Amounts", "DayUse", "Ledger", "Quota", "Standing", "account", "standing_of"]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from interleaf.text import count_words, fold_space
 from tests.api.service import Service
 from tests.sdk.material import write_material
 from tests.workers.job_service import JobService
+from tests.workers.job_store import assert_accounted
 from tests.workers.worst_answer import WORST
 
 PROGRAM = Path(__file__).parents[1] / "editing_worker.py"
@@ -57,6 +58,9 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path / "home", url)
     try:
         yield made
+        # Edits and the files that follow from them are in the ledger like all else.
+        made.workers.halt()
+        assert_accounted(made.workers.store.database, files_went=True)
     finally:
         made.stop()
 

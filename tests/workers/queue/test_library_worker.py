@@ -19,6 +19,7 @@ from filelock import FileLock
 from retrieval.reading import PictureReader
 from tests.api.library_hands import picture, zipped
 from tests.workers.job_service import JobService
+from tests.workers.job_store import assert_accounted
 from workers.store.job import Job
 from workers.store.libraries import Library
 from workers.store.uploads import Uploads
@@ -113,8 +114,13 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         return Shelves(service)
 
     yield start
-    for service in started:
-        service.stop()
+    try:
+        for service in started:
+            service.halt()
+            assert_accounted(service.store.database)
+    finally:
+        for service in started:
+            service.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

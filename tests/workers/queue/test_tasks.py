@@ -16,6 +16,7 @@ import redis
 
 from interleaf.schema import Article
 from tests.workers.job_service import JobService
+from tests.workers.job_store import assert_accounted
 from workers.store.job import Job
 
 Begin = Callable[..., JobService]
@@ -23,18 +24,26 @@ Begin = Callable[..., JobService]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start a service with these roles and settings."""
+    """Start a service with these roles and settings. Whatever happens to it, its ledger tells of all that it did.
+
+    On a machine that is busy with much else nobody loses a lease of ten seconds who is not meant to; who is, has a
+    shorter one."""
     started: list[JobService] = []
 
     def start(*roles: str, **values: object) -> JobService:
-        service = JobService(tmp_path / "home", **values)
+        service = JobService(tmp_path / "home", **{"lease_s": 10.0, **values})
         started.append(service)
         service.start(*roles)
         return service
 
     yield start
-    for service in started:
-        service.stop()
+    try:
+        for service in started:
+            service.halt()
+            assert assert_accounted(service.store.database).jobs > 0
+    finally:
+        for service in started:
+            service.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -67,6 +76,11 @@ def assert_whole(service: JobService, job: Job, formats: tuple[str, ...] = ("htm
     return article
 
 
+def drafted(service: JobService, job: Job) -> int:
+    """How many of its sections are finished."""
+    return sum(name == "stage.completed" and data["stage"] == "draft" for name, data in service.events(job))
+
+
 def test_a_job_runs_to_its_end_and_its_files_are_whole(begin: Begin, database_url: str) -> None:
     service = begin("compose", "render", "beat", database_url=database_url)
     job = service.wait(service.submit())
@@ -83,10 +97,10 @@ def test_a_job_runs_to_its_end_and_its_files_are_whole(begin: Begin, database_ur
 
 
 def test_a_killed_worker_loses_its_lease_and_another_goes_on(begin: Begin, database_url: str) -> None:
-    service = begin("compose", "render", "beat", database_url=database_url)
-    service.pace(0.8)
+    service = begin("compose", "render", "beat", database_url=database_url, lease_s=2.0)
+    service.pace(0.0, 0.8)  # the first is finished at once, the next is under way
     job = service.submit()
-    service.wait_for(lambda: len(service.begun()) >= 3)  # two at a time: two are finished by now
+    service.wait_for(lambda: len(service.begun()) >= 2 and drafted(service, job) >= 1)
     first = service.processes[0]
     os.killpg(first.pid, signal.SIGKILL)
     before = service.begun()
@@ -136,7 +150,7 @@ def test_a_redis_that_was_flushed_or_away_costs_no_job(begin: Begin) -> None:
 
 
 def test_a_worker_that_hangs_is_given_up_and_writes_nothing_afterwards(begin: Begin) -> None:
-    service = begin("compose", "render", "beat")
+    service = begin("compose", "render", "beat", lease_s=2.0)
     service.pace(0.6)
     job = service.submit()
     service.wait_for(lambda: len(service.begun()) >= 2)
@@ -182,7 +196,7 @@ def test_cancel_while_queued_and_while_running(begin: Begin) -> None:
     service.wait_for(lambda: len(service.begun()) >= 1)
     assert service.store.jobs.cancel(queued.id, service.owner).state == "canceled"
     assert service.store.jobs.cancel(running.id, service.owner).state == "canceling"
-    done = service.wait(running, timeout_s=8)
+    done = service.wait(running)
     assert done.state == "canceled"
     # Sections that waited for their turn did not begin.
     assert len(service.begun()) <= 2
@@ -222,8 +236,9 @@ def test_a_question_is_asked_and_answered_by_a_person_or_by_the_clock(begin: Beg
 
 def test_a_limit_or_a_format_that_fails_ends_a_job_as_incomplete_with_what_there_is(begin: Begin) -> None:
     service = begin("compose", "render", "beat")
-    service.pace(1.0)
-    job = service.wait(service.submit(budget={"seconds": 1.5}))
+    service.wait(service.submit())  # the worker has all that it needs by now: its time goes into sections
+    service.pace(0.0, 2.0)  # one of them is written at once, and then time runs out
+    job = service.wait(service.submit(budget={"seconds": 2.0}))
     assert job.state == "incomplete", job.error
     article = assert_whole(service, job)
     assert "budget_seconds" in [notice.code for notice in article.report.warnings]
@@ -247,8 +262,9 @@ def test_a_limit_or_a_format_that_fails_ends_a_job_as_incomplete_with_what_there
 
 
 def test_no_job_works_longer_than_the_service_allows_whatever_its_brief_says(begin: Begin) -> None:
-    service = begin("compose", "render", "beat", job_seconds=1.5)
-    service.pace(1.0)
+    service = begin("compose", "render", "beat", job_seconds=2.0)
+    service.wait(service.submit())  # as above, whatever becomes of it
+    service.pace(0.0, 2.0)
     for budget in ({}, {"seconds": 1e9}):
         job = service.wait(service.submit(budget=budget))
         assert job.state == "incomplete", job.error
@@ -263,7 +279,7 @@ def test_a_stopped_worker_gives_its_job_back(begin: Begin) -> None:
     service.processes[0].send_signal(signal.SIGTERM)
     back = service.wait(job, "queued")
     assert back.failed_attempts == 0
-    assert service.processes[0].wait(timeout=15) == 0
+    assert service.processes[0].wait(timeout=60) == 0
     service.pace(0.0)
     service.begin("compose")
     assert service.wait(job).state == "succeeded"
@@ -272,7 +288,7 @@ def test_a_stopped_worker_gives_its_job_back(begin: Begin) -> None:
 
 
 def test_formats_that_wait_outlive_redis_and_their_worker(begin: Begin) -> None:
-    service = begin("compose", "beat")
+    service = begin("compose", "beat", lease_s=2.0)
     job = service.submit()
     with redis.Redis(unix_socket_path=str(service.redis.socket_path)) as client:
         service.wait_for(lambda: client.llen("render") == 2)
