@@ -8,6 +8,7 @@ tests/workers/service, tests/chaos and tests/sdk/test_cli_serve.py.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -80,6 +81,7 @@ class _Nursery:
         with theirs:
             number = theirs.fileno()
             self._process = subprocess.Popen([sys.executable, _PROGRAM, str(number)], pass_fds=[number])
+        atexit.register(self.close)
 
     def ask(self, **said: Any) -> Any:
         """What it answers; AssertionError when it is gone."""
@@ -88,6 +90,11 @@ class _Nursery:
             answer = self._ours.recv(_MESSAGE_BYTES)
         assert answer, "the nursery is gone"
         return json.loads(answer)
+
+    def close(self) -> None:
+        """End it, and what it started."""
+        self._ours.close()
+        self._process.wait()
 
 
 @cache

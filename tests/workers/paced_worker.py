@@ -1,5 +1,6 @@
 """A worker process as it is in service, except that its embedder needs no weights, and that each section takes as long
-as the file `pace` in the data folder says. It writes down every section that it began: `begun.log`.
+as the file `pace` in the data folder says: seconds of the first, of the second, and so on; the last number is for all
+that follow. It writes down every section that it began: `begun.log`.
 
 Run as `python paced_worker.py compose|render|library|beat`, with the settings in the environment.
 """
@@ -35,7 +36,8 @@ class PacedWriter(ExtractiveWriter):
         with (HOME / "begun.log").open("a") as log:
             log.write(f"{os.getpid()} {task.section_index} {task.brief.title}\n")
         pace = HOME / "pace"
-        time.sleep(float(pace.read_text()) if pace.is_file() else 0.0)
+        seconds = pace.read_text().split() if pace.is_file() else ["0"]
+        time.sleep(float(seconds[min(task.section_index, len(seconds) - 1)]))
         return super().draft(task)
 
 
