@@ -349,11 +349,24 @@ def _anchored(brief: Brief, base: Path | None) -> Brief:
 
 
 def _made(result: Any) -> dict[str, Any]:
-    """What of a step's result a reader may want before the piece is there: the outline, or where pictures stand."""
+    """What of a step's result a reader may want before the piece is there: the outline, a section's blocks as they were
+    drafted, what the libraries have for each place, or where pictures stand."""
     made = result if isinstance(result, dict) else {}
     told: dict[str, Any] = {}
     if "outline" in made and "drafts" not in made:
         told["outline"] = made["outline"].model_dump(mode="json")
+    elif "drafts" in made:
+        shown = {"type", "text", "level", "items", "header", "rows"}
+        told["blocks"] = [
+            {"section_index": index, **block.model_dump(mode="json", include=shown)}
+            for index, blocks in made["drafts"].items()
+            for block in blocks
+        ]
+    if made.get("found"):
+        told["candidates"] = [
+            {"slot": slot, "pictures": [{"picture_id": picture_id, "score": score} for picture_id, score in row]}
+            for slot, row in made["found"].items()
+        ]
     if "choices" in made:
         told["pictures"] = [
             {"slot": choice.slot, "picture_id": choice.picture_id, "reason": choice.reason}

@@ -36,8 +36,8 @@ class EventView(BaseModel):
     id: int = Field(description="Rises by one within a job")
     name: str = Field(
         description="job.queued, job.started, …, job.succeeded; stage.started, stage.progress, stage.completed; "
-        "outline.ready, image.selected, document.ready, rerun.compared, artifact.ready, artifact.failed, "
-        "budget.warning"
+        "outline.ready, block.completed (as drafted; a section that is drafted again is told again), image.candidates, "
+        "image.selected, document.ready, rerun.compared, artifact.ready, artifact.failed, budget.warning"
     )
     at: datetime
     data: dict[str, Any]

@@ -56,12 +56,15 @@ def test_submitted_waited_for_followed_and_estimated(
         assert found.seconds.error is not None
         assert found.seconds.low <= found.seconds.likely <= found.seconds.high
         assert found.pictures.likely > 0
-        news = {event.name: event.data for event in job.events()}
+        events = list(job.events())
+        news = {event.name: event.data for event in events}
         article = job.document().article
         headings = {block.text for block in article.blocks if block.type == "heading"}
         planned = {section["heading"] for section in news["outline.ready"]["outline"]["sections"] if section["heading"]}
         assert len(planned) > 2
         assert planned <= headings
+        drafted = {event.data.get("text") for event in events if event.name == "block.completed"}
+        assert {block.text for block in article.blocks if block.type == "paragraph"} <= drafted
         assert len(news["image.selected"]["pictures"]) == len(article.figures)
         assert news["image.selected"]["pictures"][0]["reason"]
         report = job.record.result.report if job.record.result is not None else None

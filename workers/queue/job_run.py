@@ -52,7 +52,7 @@ PROGRESS_S = 0.25
 RETRY_S = 0.5
 _NAME_OF_KIND = {"run_started": "run.started", "stage_started": "stage.started", "stage_finished": "stage.completed"}
 # What a step made that has an event of its own.
-_NAME_OF_PART = {"outline": "outline.ready", "pictures": "image.selected"}
+_NAME_OF_PART = {"outline": "outline.ready", "candidates": "image.candidates", "pictures": "image.selected"}
 
 
 class JobRun:
@@ -199,16 +199,19 @@ class JobRun:
         else:
             return
         parts = {part: event.data[part] for part in _NAME_OF_PART if part in event.data}
+        blocks = event.data.get("blocks", ())
         self._notes.add(
             Note(
                 name,
                 self._store.clock(),
-                {key: value for key, value in event.data.items() if key not in parts},
+                {key: value for key, value in event.data.items() if key not in parts and key != "blocks"},
                 stage=event.stage,
                 share_done=event.share_done,
                 message=event.message or None,
             )
         )
+        for block in blocks:
+            self._note("block.completed", block)
         for part, made in parts.items():
             self._note(_NAME_OF_PART[part], {part: made})
         for limit, used, most in self._watch.nearly_spent():

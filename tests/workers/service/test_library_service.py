@@ -64,6 +64,12 @@ def test_a_library_from_its_making_to_its_end(served: Served, tmp_path: Path) ->
         shown = {figure.picture_id for figure in document.article.figures}
         assert shown
         assert shown <= ids
+        # Whoever follows the job sees what the library had for each place before one was taken.
+        told = {event.name: event.data for event in alice.jobs.get(document.job_id).events()}
+        offered = [row["pictures"] for row in told["image.candidates"]["candidates"]]
+        assert {picture["picture_id"] for row in offered for picture in row} <= ids
+        assert shown <= {picture["picture_id"] for row in offered for picture in row}
+        assert all(row == sorted(row, key=lambda picture: -picture["score"]) for row in offered)
         assert b"data:image/" in alice.artifacts.read(document.artifact("html"))
 
         for ask in (
