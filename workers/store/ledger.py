@@ -147,7 +147,8 @@ def account(session: Session, owner: str, now: datetime, used: Amounts, *, held:
     and nothing of it is written, when there is no room for them. Of several that come at once as many get in as there
     is room for."""
     if used != _NOTHING:
-        write_last(session, _write, _Entry(owner, _day(now), used, now if held else None))
+        entry = _Entry(owner, _day(now), used, used.jobs, now) if held else _Entry(owner, _day(now), used)
+        write_last(session, _write, entry)
 
 
 def standing_of(session: Session, owner: str, now: datetime) -> Standing:
@@ -213,30 +214,39 @@ class _Entry:
     owner: str
     day: str
     used: Amounts
-    held_at: datetime | None
-    """When jobs of it were taken in that are held against the quotas."""
+    jobs_held: int = 0
+    """Jobs of it that are held against the quotas."""
+    held_at: datetime | None = None
+    """When these were taken in."""
+
+    def with_(self, other: _Entry) -> _Entry:
+        """Both, of one key and day."""
+        jobs, at = self.jobs_held + other.jobs_held, self.held_at or other.held_at
+        return _Entry(self.owner, self.day, self.used + other.used, jobs, at)
 
 
 def _write(session: Session, entries: Sequence[_Entry]) -> None:
     """One statement for each key and day, in the order of these, so that transactions never wait for each other."""
-    sums: dict[tuple[str, str], Amounts] = {}
-    held: dict[tuple[str, str], tuple[int, datetime]] = {}
-    for entry in entries:
-        place = (entry.owner, entry.day)
-        sums[place] = sums.get(place, _NOTHING) + entry.used
-        if entry.held_at is not None:
-            held[place] = (held.get(place, (0, entry.held_at))[0] + entry.used.jobs, entry.held_at)
     connection = session.connection()
-    for place in sorted(sums):
-        owner, day = place
-        values: dict[str, Any] = {"key_id": owner, "day": day, **{n: getattr(sums[place], n) for n in AMOUNTS}}
-        if place not in held:
+    for entry in entries if len(entries) == 1 else _merged(entries):
+        values: dict[str, Any] = {"key_id": entry.owner, "day": entry.day, **vars(entry.used)}
+        if entry.held_at is None:
             connection.execute(_adding(connection.dialect.name, asked=False), values)
             continue
-        row = connection.execute(_adding(connection.dialect.name, asked=True), values | {"owner": owner}).one()
-        jobs, now = held[place]
-        # Before these jobs: what the row has now is without them.
-        _standing(now, Amounts.of(row) + Amounts(jobs=-jobs), row).require(jobs)
+        row = connection.execute(_adding(connection.dialect.name, asked=True), values | {"owner": entry.owner}).one()
+        if any(limit is not None for limit in row[: len(_QUOTAS)]):
+            # Before these jobs: what the row has now is with them.
+            before = Amounts.of(row) + Amounts(jobs=-entry.jobs_held)
+            _standing(entry.held_at, before, row).require(entry.jobs_held)
+
+
+def _merged(entries: Sequence[_Entry]) -> list[_Entry]:
+    found: dict[tuple[str, str], _Entry] = {}
+    for entry in entries:
+        place = (entry.owner, entry.day)
+        known = found.get(place)
+        found[place] = entry if known is None else known.with_(entry)
+    return [found[place] for place in sorted(found)]
 
 
 @cache
@@ -254,7 +264,7 @@ def _adding(dialect: str, *, asked: bool) -> Any:
         select(getattr(ApiKeyRow, name)).where(ApiKeyRow.id == bindparam("owner")).scalar_subquery().label(name)
         for name in _QUOTAS
     )
-    return adding.returning(*(columns[name] for name in AMOUNTS), *quotas)
+    return adding.returning(*quotas, *(columns[name] for name in AMOUNTS))
 
 
 def _standing(now: datetime, used: Amounts, quotas: Any) -> Standing:
