@@ -1,6 +1,7 @@
 """Embedder: texts, and pictures where the model knows them, as unit vectors.
 
-The only file that touches sentence-transformers, and with minilm.py (docs/decisions/0012) torch; their errors leave it as ModelError.
+The only file that touches sentence-transformers, and with minilm.py torch; their errors leave it as ModelError. Why the
+default encoder is computed without the library: docs/decisions/0012.
 Letters: N texts or pictures, D vector width.
 """
 
