@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import httpx
 import redis
@@ -33,6 +33,8 @@ from interleaf.errors import InterleafError
 from interleaf.service.retrying import Retrying
 from tests.chaos.database import ChaosDatabase, Kind
 from tests.chaos.orders import order
+from tests.workers import nursery
+from tests.workers.nursery import Hatched
 from workers.queue.redis_server import RedisServer
 from workers.queue.tied_process import tied_command
 from workers.settings import Settings
@@ -57,9 +59,10 @@ class _Part:
 
     name: str
     command: list[str]
+    """The name of a module, and its arguments."""
     wanted: bool = True
     """Whether it is started (again) when it does not run."""
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Hatched | None = None
     starts: int = 0
     log_from: int = 0
     """Where the words of the present process begin in the log, in bytes."""
@@ -71,6 +74,10 @@ class ChaosService:
     `composers`: compose workers; `beats`: processes that do the rounds; `edits`: with a library worker, which does
     those by excerpts. Other `values` are settings; the times are short unless they say otherwise.
     """
+
+    forks: ClassVar[bool] = False
+    """Whether parts are forked (tests/workers/nursery.py), as tests have it, in which they would import for most of
+    the time; by hand each is started by its own command."""
 
     def __init__(
         self,
@@ -98,7 +105,7 @@ class ChaosService:
         self._redis = RedisServer(self.settings.redis_dir, tied=True)
         self._redis_wanted = True
         commands = self._commands(composers, beats, edits)
-        self._parts = {name: _Part(name, tied_command(command)) for name, command in commands.items()}
+        self._parts = {name: _Part(name, command) for name, command in commands.items()}
         self._lock = threading.Lock()
         self._ending = threading.Event()
         # Processes are tied to the thread that started them: it lives as long as they do.
@@ -285,10 +292,12 @@ class ChaosService:
         return self.answers() and all(self.pid(name) is not None for name in self.names)
 
     def _commands(self, composers: int, beats: int, edits: bool) -> Mapping[str, list[str]]:
-        serve = [sys.executable, "-m", "interleaf", "serve"]
-        paced = [sys.executable, "-m", "tests.chaos.paced_part"]
+        paced = ["tests.chaos.paced_part"]
+        # What `interleaf serve ROLE` becomes is forked by its own name.
+        api = ["api"] if self.forks else ["interleaf", "serve", "api"]
+        serve = ["workers.service.worker_part"] if self.forks else ["interleaf", "serve"]
         return {
-            "api": [*serve, "api", "--port", str(self.port)],
+            "api": [*api, "--port", str(self.port)],
             **{f"compose-{number}": [*paced, "compose"] for number in range(1, composers + 1)},
             **({"library": [*paced, "library"]} if edits else {}),
             "render": [*serve, "render"],
@@ -339,10 +348,16 @@ class ChaosService:
             "INTERLEAF_HOME": str(self.home),
             **{f"INTERLEAF_{name.upper()}": str(value) for name, value in chosen.items() if value != ""},
         }
-        with (self.home / f"{part.name}.log").open("ab") as log:
+        path = self.home / f"{part.name}.log"
+        part.starts += 1
+        if self.forks:
+            part.log_from = path.stat().st_size if path.exists() else 0
+            part.process = nursery.begin(*part.command, environment=environment, log=path)
+            return
+        with path.open("ab") as log:
             part.log_from = log.tell()
             part.process = subprocess.Popen(
-                part.command,
+                tied_command([sys.executable, "-m", *part.command]),
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -350,7 +365,6 @@ class ChaosService:
                 stderr=log,
                 start_new_session=True,
             )
-        part.starts += 1
 
     def _end_all(self) -> None:
         for part in self._parts.values():

@@ -15,6 +15,7 @@ from tests.chaos.killing import killing
 from tests.chaos.long_job import long_job
 from tests.chaos.recovery import recovery
 from tests.chaos.redis_away import redis_away
+from tests.chaos.service import ChaosService
 from tests.chaos.verdict import Verdict
 from tests.conftest import missing
 
@@ -24,6 +25,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def hold(verdict: Verdict) -> None:
     """The whole table in the report when one line is not right."""
     assert not verdict.wrong, verdict.table
+
+
+@pytest.fixture(autouse=True)
+def _forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChaosService, "forks", True)
 
 
 @pytest.fixture

@@ -65,8 +65,9 @@ class Hatched:
         self.send_signal(signal.SIGKILL)
 
 
-def begin(program: Path, *arguments: str, environment: Mapping[str, str], log: Path) -> Hatched:
-    """Run a Python program as `python program arguments` would, its words into `log`."""
+def begin(program: Path | str, *arguments: str, environment: Mapping[str, str], log: Path) -> Hatched:
+    """Run a Python program as `python program arguments` would, or a module as `python -m module arguments`; its words
+    go into `log`, behind what is there."""
     nursery = _nursery()
     pid = nursery.ask(begin=[str(program), *arguments], environment=dict(environment), log=str(log))
     return Hatched(nursery, pid)

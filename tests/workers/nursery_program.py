@@ -20,10 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "sdk")]
 
 _MESSAGE_BYTES: Final = 2**17
-# Nothing of workers.queue: its app is made, when it is imported, of the settings that the environment then has.
+# Not workers.queue.celery_app: its app is made, when it is imported, of the settings that the environment then has.
 _IMPORTED: Final = (
     "agents.extractive",
     "agents.model_writer",
+    "api.app",
+    "api.server",
     "celery.app.trace",
     "celery.apps.beat",
     "celery.apps.worker",
@@ -43,6 +45,7 @@ _IMPORTED: Final = (
     "workers.editing",
     "workers.library.librarian",
     "workers.run.mind",
+    "workers.service.worker_part",
     "workers.store.job_store",
     "workers.wiring",
 )
@@ -89,6 +92,9 @@ def become(asked: dict[str, Any]) -> None:
     os.close(nothing)
     program = asked["begin"][0]
     sys.argv[:] = asked["begin"]
+    if not program.endswith(".py"):
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        return
     sys.path.insert(0, str(Path(program).parent))
     runpy.run_path(program, run_name="__main__")
 
