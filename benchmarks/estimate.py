@@ -51,7 +51,7 @@ MOST_ARTICLES: Final = 4
 FORMATS: Final = (["html"], ["html", "md"], ["html", "md", "json"])
 MODEL: Final = "tiny"
 # A model of this size has 4,096 tokens for the question and the answer.
-MODEL_WORDS: Final = (60, 500)
+MODEL_WORDS: Final = (40, 160)
 JOB_S: Final = 900.0
 MEASURES: Final = ("seconds", "tokens", "pictures")
 
@@ -110,7 +110,9 @@ def briefs(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
             pictures = [options.set / "images" / Path(path).name for one in some for path in one.image_paths]
         for n, note in enumerate(notes):
             (drawn / f"{n}.md").write_text(note, encoding="utf-8")
-        shown = chance.sample(pictures, min(len(pictures), chance.choice((0, 2, 5, 10, 20))))
+        shown = chance.sample(
+            pictures, min(len(pictures), chance.choice((0, 2) if options.model else (0, 2, 5, 10, 20)))
+        )
         yield {
             "instruction": "Explain what these notes tell, in order, for somebody who is new to it.",
             "sources": [{"path": str(drawn / f"{n}.md")} for n in range(len(notes))],

@@ -25,9 +25,9 @@ router = APIRouter(tags=["jobs"], route_class=StrictRoute)
 class SpanView(BaseModel):
     """A number that is not known yet."""
 
-    low: float
+    low: float = Field(description="Of ten such jobs one takes less, as far as past jobs tell")
     likely: float
-    high: float
+    high: float = Field(description="Of ten such jobs one takes more")
     error: float | None = Field(
         description="Of past jobs, the median of |estimate - truth| / truth, each estimated from the others; null when "
         "there are fewer than three"

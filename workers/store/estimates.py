@@ -30,10 +30,12 @@ LOAD_OF_FORMAT: Final = 20.0
 ARCHIVED_PICTURE_BYTES: Final = 500_000
 """An archive is taken to hold a picture for each so many bytes: it is not opened for an estimate."""
 
+WORDS_OF_PICTURE: Final = 60
+"""About so many words stand for each picture where there are enough pictures."""
+
 # Without a past. A writer that is a model is slower than sentences that are taken from notes.
 DEFAULT_SECONDS: Final = {True: 0.01, False: 0.15}
 DEFAULT_TOKENS: Final = {True: 0.0, False: 4.0}
-DEFAULT_PICTURES_PER_WORD: Final = 1 / 150
 DEFAULT_FACTOR: Final = 5.0
 """Low and high without a past: so many times less and more."""
 
@@ -41,6 +43,8 @@ MIN_JUDGED: Final = 3
 """With fewer past jobs no error is told: there is hardly anything to judge by."""
 MIN_LEARNED: Final = 5
 """With fewer, one rate is learned for all parts of the work."""
+TRIFLE: Final = 1e-9
+"""Seconds, or tokens, for a word's worth of work: what is not even that much is nothing to learn from."""
 MIN_SPREAD: Final = 9
 FEW_FACTOR: Final = 2.0
 """With fewer than MIN_SPREAD jobs, low and high lie so many times below and above all of them; else a further job lies
@@ -78,6 +82,12 @@ class Order:
             LOAD_OF_SOURCE_CHAR * self.source_chars,
             LOAD_OF_PICTURE * self.pictures,
         )
+
+    @property
+    def room(self) -> float:
+        """About how many pictures it can have: by its words, and by those there are."""
+        by_words = self.words / WORDS_OF_PICTURE
+        return by_words if self.most_pictures is None else min(by_words, self.most_pictures)
 
     @property
     def load(self) -> float:
@@ -168,15 +178,14 @@ class Estimate:
 def estimate(order: Order, past: Sequence[PastJob]) -> Estimate:
     """By the past jobs, which are those of the same writer; without any, by defaults."""
     extractive = order.writer == EXTRACTIVE
-    words = [float(job.order.words) for job in past]
     seconds = _span_of_work(order, DEFAULT_SECONDS[extractive], past, [job.seconds for job in past])
     tokens = _span_of_work(order, DEFAULT_TOKENS[extractive], past, [float(job.tokens) for job in past])
     # Where there were none to place, nothing is learned of how many are placed.
     shown = [n for n, job in enumerate(past) if job.order.pictures]
     pictures = _span(
-        float(order.words),
-        DEFAULT_PICTURES_PER_WORD,
-        [words[n] for n in shown],
+        order.room,
+        1.0,
+        [past[n].order.room for n in shown],
         [float(past[n].pictures_placed) for n in shown],
         cap=lambda n, value: min(value, past[shown[n]].order.pictures),
     )
@@ -190,7 +199,7 @@ def _span_of_work(order: Order, default_rate: float, past: Sequence[PastJob], to
     """For an order, by what each part of past jobs' work took."""
     loads = [job.order.load for job in past]
     rates = [one / each for one, each in zip(took, loads, strict=True)]
-    if len(past) < MIN_LEARNED or not median(rates):
+    if len(past) < MIN_LEARNED or median(rates) < TRIFLE:
         return _span(order.load, default_rate, loads, took)
     parts = [job.order.parts for job in past]
     learned, by_others = learn(parts, took)

@@ -19,7 +19,7 @@ __all__ = ["LearnedRates", "learn"]
 
 Parts = Sequence[float]
 
-PULL: Final = 0.1
+PULL: Final = 1.0
 """How many jobs of no error the common rate counts as, for each part."""
 ROUNDS: Final = 8
 SWEEPS: Final = 30
@@ -46,24 +46,29 @@ class LearnedRates:
 
 
 def learn(parts: Sequence[Parts], took: Sequence[float]) -> tuple[LearnedRates, list[LearnedRates]]:
-    """What past jobs teach, and for each of them what the others do. At least three jobs, each of which has work, more
-    than half of which took something."""
-    each = sorted(amount / fsum(one) for one, amount in zip(parts, took, strict=True))
-    common = median(each)
+    """What past jobs teach, and for each of them what the others do. At least three jobs, each of which has work; what
+    they took for each unit of it has a median that is no trifle."""
+    common = median(amount / fsum(one) for one, amount in zip(parts, took, strict=True))
+    # In units of the common rate, so that it is 1 whatever is measured.
+    amounts = [amount / common for amount in took]
+    each = sorted(amount / fsum(one) for one, amount in zip(parts, amounts, strict=True))
     # One that is outermost for being wrong is one of two at most.
-    least, most = max(each[1], LEAST * common), each[-2]
-    rates = [common] * len(parts[0])
-    sums = _Sums(parts, took, [0.0] * len(parts))
+    least, most = max(each[1], LEAST), each[-2]
+    rates = [1.0] * len(parts[0])
+    sums = _Sums(parts, amounts, [0.0] * len(parts))
     for _ in range(ROUNDS):
         now = LearnedRates(tuple(rates), least, most)
         weights = []
-        for one, amount in zip(parts, took, strict=True):
+        for one, amount in zip(parts, amounts, strict=True):
             likely = now.foretold(one)
             weights.append(1 / (likely * likely * max(abs(amount - likely) / likely, NEAR)))
-        sums = _Sums(parts, took, weights)
-        rates = _solved(sums.table, sums.wanted, rates, common)
-    by_others = [_solved(*sums.without(n), rates, common) for n in range(len(parts))]
-    return LearnedRates(tuple(rates), least, most), [LearnedRates(tuple(one), least, most) for one in by_others]
+        sums = _Sums(parts, amounts, weights)
+        rates = _solved(sums.table, sums.wanted, rates)
+
+    def measured(found: Sequence[float]) -> LearnedRates:
+        return LearnedRates(tuple(common * rate for rate in found), common * least, common * most)
+
+    return measured(rates), [measured(_solved(*sums.without(n), rates)) for n in range(len(parts))]
 
 
 class _Sums:
@@ -86,12 +91,11 @@ class _Sums:
         return table, [whole - weight * a * amount for whole, a in zip(self.wanted, one, strict=True)]
 
 
-def _solved(table: list[list[float]], wanted: list[float], start: Sequence[float], common: float) -> list[float]:
-    """The rates of the least squares, each pulled towards the common one; none below nothing."""
+def _solved(table: list[list[float]], wanted: list[float], start: Sequence[float]) -> list[float]:
+    """The rates of the least squares, each pulled towards the common one, which is 1; none below nothing."""
     rates = list(start)
-    pull = PULL / (common * common)
     for _ in range(SWEEPS):
         for i, row in enumerate(table):
             others = fsum(row[j] * rate for j, rate in enumerate(rates) if j != i)
-            rates[i] = max(0.0, (wanted[i] + pull * common - others) / (max(row[i], 0.0) + pull))
+            rates[i] = max(0.0, (wanted[i] + PULL - others) / (max(row[i], 0.0) + PULL))
     return rates
