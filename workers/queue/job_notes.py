@@ -34,6 +34,8 @@ class JobNotes:
         self._database, self._leases, self._watch = database, leases, watch
         self._lock = threading.Lock()
         self._waiting: list[Note] = []
+        # How many of them were in a write of which nobody knows whether it arrived.
+        self._unsure = 0
         self._armed = False
 
     def add(self, note: Note) -> None:
@@ -43,8 +45,9 @@ class JobNotes:
             self._arm()
 
     def with_those(self, write: Callable[[], T]) -> T:
-        """`write()` in one transaction with the notes that are not written yet, which come first. LeaseLost;
-        ServiceAway: nothing was written, and the notes are still here; what `write` raises, likewise."""
+        """`write()` in one transaction with the notes that are not written yet, which come first. LeaseLost and what
+        `write` raises: nothing was written, and the notes are still here. ServiceAway: likewise, as far as anybody
+        knows; notes that had arrived all the same are not written again."""
 
         def both(notes: tuple[Note, ...]) -> T:
             self._tell(notes)
@@ -58,8 +61,15 @@ class JobNotes:
             return self._written(write)
 
     def _written(self, write: Callable[[tuple[Note, ...]], T]) -> T:
+        if self._unsure and self._waiting and self._leases.has_told(self._watch.claim, self._waiting[0]):
+            del self._waiting[: self._unsure]
+        self._unsure = 0
         batch = tuple(self._waiting)
-        result = self._database.together(lambda: write(batch))
+        try:
+            result = self._database.together(lambda: write(batch))
+        except ServiceAway:
+            self._unsure = len(batch)
+            raise
         del self._waiting[: len(batch)]
         return result
 

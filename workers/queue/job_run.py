@@ -273,9 +273,15 @@ class JobRun:
             file = store_file(store, claim.job, article_json(article))
         self._watch.end()
         use = self._watch.take_use()
+        again = False
 
         def begin(notes: tuple[Note, ...]) -> bool:
             """Whether nothing is left to be made."""
+            nonlocal again
+            if again and article is not None and store.results.document_of(claim.job_id) is not None:
+                # It had been kept, and only the answer to that was lost.
+                return store.results.settle(claim, wanted) is not None
+            again = True
             then = [] if rerun is None else [Note(COMPARED, store.clock(), rerun.written())]
             then.append(Note("stage.started", store.clock(), stage="render"))
             if article is not None and file is not None:

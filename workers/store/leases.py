@@ -23,7 +23,7 @@ from workers.store.ids import is_id, new_id
 from workers.store.job import Claim, Job, OnTimeout, Use
 from workers.store.job_moves import JOBS, move, state_is, tell, write
 from workers.store.ledger import Amounts, account
-from workers.store.tables import JobRow
+from workers.store.tables import JobEventRow, JobRow
 
 __all__ = ["NOTHING", "Ending", "Leases", "Note", "Order"]
 
@@ -151,6 +151,14 @@ class Leases:
         if state is None:
             raise _lost(claim)
         return "cancel" if state == "canceling" else "go_on"
+
+    def has_told(self, claim: Claim, note: Note) -> bool:
+        """Whether that note is written: for who does not know what became of a `tell`."""
+        wanted = select(JobEventRow.id).where(
+            JobEventRow.job_id == claim.job_id, JobEventRow.name == note.name, JobEventRow.at == note.at
+        )
+        with self._database.reading() as session:
+            return session.scalars(wanted.limit(1)).one_or_none() is not None
 
     def ask(
         self,
