@@ -44,8 +44,8 @@ class Served:
         Linux only."""
         found: dict[str, float] = {}
         for pid in [self.pid, *_below(self.pid)]:
-            # One that ends in this moment is left out.
-            with suppress(OSError, StopIteration):
+            # One that begins or ends in this moment, and has no command line, is left out.
+            with suppress(OSError, LookupError, StopIteration):
                 name = "supervisor" if pid == self.pid else _part_of(pid)
                 numbered = next(one for n in range(1, 100) if (one := name if n == 1 else f"{name} {n}") not in found)
                 pages = int((PROC / str(pid) / "statm").read_text().split()[1])
