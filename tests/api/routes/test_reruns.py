@@ -148,7 +148,7 @@ def made(service: Service, job_id: str, run: Run, rerun: Rerun | None = None) ->
     claim, results = service.claim(job_id), Results(service.database, service.leases)
     article = Article(title="Tides", language="en", blocks=(), report=Report(), run=run)
     content = article.model_dump_json().encode()
-    document = results.keep_document(claim, article, service.store.put(f"jobs/x/{job_id}", [content]))
+    results.keep_document(claim, article, service.store.put(f"jobs/x/{job_id}", [content]))
     if rerun is not None:
         service.leases.note(claim, COMPARED, rerun.written())
     assert results.settle(claim, ()) is not None
