@@ -176,7 +176,7 @@ def test_a_link_cannot_grow_without_end(service: Service) -> None:
         ("POST", "/v1/jobs/job_1", "DELETE, GET, HEAD"),
         ("GET", "/v1/jobs/job_1/cancel", "POST"),
         ("HEAD", "/v1/jobs/job_1/cancel", "POST"),
-        ("PATCH", "/v1/keys/key_1", "DELETE"),
+        ("PUT", "/v1/keys/key_1", "DELETE, PATCH"),
         ("DELETE", "/v1/openapi.json", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
     ],
