@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from threading import Lock
 from typing import Literal
 
 from agents.notes.block import (
@@ -53,12 +53,35 @@ MAX_LIST_DEPTH = 8
 MAX_HEADING_CHARS = 400
 
 
-@lru_cache(maxsize=256)
 def read_document(source: SourceText) -> SourceDocument:
     """Reads Markdown or plain text, by `source.media_type`. Any text can be read: what is not understood
     is kept as paragraphs. Raw HTML, comments, link definitions and footnotes' texts are left out.
 
-    Several steps of a run read the same sources: what was read is remembered."""
+    Several steps of a run read the same sources: what was read is remembered, as much as one brief may bring."""
+    with _reading:
+        known = _READ.pop(source, None)
+        if known is not None:
+            _READ[source] = known  # the newest now
+            return known
+    document = _read(source)
+    with _reading:
+        _READ[source] = document
+        held = sum(len(one.text) for one in _READ)
+        while (held > REMEMBERED_CHARS or len(_READ) > REMEMBERED_DOCUMENTS) and len(_READ) > 1:
+            oldest = next(iter(_READ))
+            held -= len(oldest.text)
+            del _READ[oldest]
+    return document
+
+
+# No fewer than one brief brings, or every step would read all of them anew; a worker reads others for months.
+REMEMBERED_DOCUMENTS = 256
+REMEMBERED_CHARS = 64 * 2**20
+_READ: dict[SourceText, SourceDocument] = {}
+_reading = Lock()
+
+
+def _read(source: SourceText) -> SourceDocument:
     document = read_markdown(source) if source.media_type == "text/markdown" else read_plain_text(source)
     if not any(_is_no_heading(block) for block in document.blocks):
         return document
