@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.notes import document
+from agents.notes import document as module
 from agents.notes.document import SourceBlock, SourceDocument, read_document, to_block
 from interleaf.schema import Code, ListBlock, Quote, SourceText, Table
 from interleaf.text import fold_space
@@ -312,17 +312,17 @@ def test_what_was_read_is_remembered_up_to_a_number_and_a_length(monkeypatch: py
     def source(number: int, chars: int = 100) -> SourceText:
         return SourceText(id=f"s{number}", name=f"{number}.md", text=f"{number} ".ljust(chars, "x"))
 
-    monkeypatch.setattr(document, "_READ", {})
-    monkeypatch.setattr(document, "REMEMBERED_DOCUMENTS", 3)
-    monkeypatch.setattr(document, "REMEMBERED_CHARS", 1_000)
+    monkeypatch.setattr(module, "_READ", {})
+    monkeypatch.setattr(module, "REMEMBERED_DOCUMENTS", 3)
+    monkeypatch.setattr(module, "REMEMBERED_CHARS", 1_000)
     first = read_document(source(1))
     assert read_document(source(1)) is first
     for number in (2, 3):
         read_document(source(number))
     assert read_document(source(1)) is first, "used again, it is the newest"
     read_document(source(4))
-    assert [one.id for one in document._READ] == ["s3", "s1", "s4"]
+    assert [one.id for one in module._READ] == ["s3", "s1", "s4"]
     large = read_document(source(5, 5_000))
-    assert list(document._READ.values()) == [large], "one that is longer than all may be stays by itself"
+    assert list(module._READ.values()) == [large], "one that is longer than all may be stays by itself"
     read_document(source(6))
-    assert [one.id for one in document._READ] == ["s6"]
+    assert [one.id for one in module._READ] == ["s6"]
