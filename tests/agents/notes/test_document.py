@@ -310,7 +310,7 @@ def test_hostile_repetition_is_read_in_linear_time(text: str) -> None:
 
 def test_what_was_read_is_remembered_up_to_a_number_and_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
     def source(number: int, chars: int = 100) -> SourceText:
-        return SourceText(id=f"s{number}", name=f"{number}.md", text=f"{number} ".ljust(chars, "x"))
+        return SourceText(id=f"s-{number}", name=f"{number}.md", text=f"{number} ".ljust(chars, "x"))
 
     monkeypatch.setattr(module, "_READ", {})
     monkeypatch.setattr(module, "REMEMBERED_DOCUMENTS", 3)
@@ -321,8 +321,8 @@ def test_what_was_read_is_remembered_up_to_a_number_and_a_length(monkeypatch: py
         read_document(source(number))
     assert read_document(source(1)) is first, "used again, it is the newest"
     read_document(source(4))
-    assert [one.id for one in module._READ] == ["s3", "s1", "s4"]
+    assert [one.id for one in module._READ] == ["s-3", "s-1", "s-4"]
     large = read_document(source(5, 5_000))
     assert list(module._READ.values()) == [large], "one that is longer than all may be stays by itself"
     read_document(source(6))
-    assert [one.id for one in module._READ] == ["s6"]
+    assert [one.id for one in module._READ] == ["s-6"]
