@@ -45,6 +45,7 @@ class Batching(Hand):
             return self.done and not session.scalar(select(func.count(BatchRow.open_since)))
 
     def look(self, client: Client) -> None:
+        self.ends = {("batch.ended", batch_id) for batch_id in self.ids}
         for batch_id in self.ids:
             record = client.batches.get(batch_id)
             results = list(client.batches.results(batch_id))

@@ -23,6 +23,8 @@ class Hand:
         self.wants = wants
         self.job_ids: list[str] = []
         """What it ordered."""
+        self.ends: set[tuple[str, str]] = set()
+        """Of what it ordered beside jobs: the events that tell of ends, each with the id of what ended."""
         self.errors: list[str] = []
         """What the service or its client told it that no caller should hear."""
         self._threads = [threading.Thread(target=self._guarded, args=(self.work,), name=name)]

@@ -100,7 +100,7 @@ def _burn(
         for hand in hands:
             hand.tell(verdict)
         if listening is not None:
-            listening.tell(verdict, audit, timeout_s=120.0)
+            listening.tell(verdict, audit, {end for hand in hands for end in hand.ends}, timeout_s=120.0)
         verdict.none("ends that nothing explains", audit.unexplained(customers.canceled))
         verdict.none("errors that a client told its caller", [error for hand in hands for error in hand.errors])
 

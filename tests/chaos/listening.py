@@ -61,16 +61,19 @@ class Listening:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def tell(self, verdict: Verdict, audit: Audit, timeout_s: float) -> None:
-        """Everything that the audit saw end was told, under one id, and signed. Waits for what is on its way still."""
-        ends = {(f"job.{job.state}", job.id) for job in audit.jobs.values() if job.state in FINAL and self._hears(job)}
+    def tell(self, verdict: Verdict, audit: Audit, ends: set[tuple[str, str]], timeout_s: float) -> None:
+        """Everything that the audit saw end, and `ends` beside it, was told, under one id, and signed. Waits for what
+        is on its way still."""
+        ends = ends | {
+            (f"job.{job.state}", job.id) for job in audit.jobs.values() if job.state in FINAL and self._hears(job)
+        }
         with suppress(AssertionError):
             self._service.wait_for(lambda: ends <= set(self._by_event()), "every end was told", timeout_s)
         told, heard = self._by_event(), [message.id for message in self._receiver.messages]
         verdict.tell("messages heard, of which again", f"{len(heard)}, {len(heard) - len(set(heard))}")
         verdict.none("ends that nobody told", sorted(f"{event} {job_id}" for event, job_id in ends - set(told)))
         verdict.none("told under two ids", [f"{event} {of}" for (event, of), ids in told.items() if len(ids) > 1])
-        finals = {(event, of) for event, of in told if event.removeprefix("job.") in FINAL}
+        finals = {(event, of) for event, of in told if event.removeprefix("job.") in FINAL or event == "batch.ended"}
         verdict.none("told and not so", sorted(f"{event} {job_id}" for event, job_id in finals - ends))
         verdict.none("messages not signed as they must be", self._receiver.forged)
         with self._service.client() as client:
