@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final, Literal
 
-from interleaf.schema import Article, Block, Figure
+from interleaf.schema import Alternative, Article, Block, Figure, ListItem, Provenance
 
 __all__ = ["BlockChange", "Words", "difference", "in_words"]
 
@@ -106,25 +106,52 @@ def _gone_before(blocks: Sequence[Block], after: dict[str, Block]) -> dict[str, 
 def _fields(old: Block, new: Block) -> Iterator[tuple[str, tuple[Words, ...]]]:
     for name in type(new).model_fields:
         one, other = getattr(old, name, None), getattr(new, name)
-        if one != other:
-            yield name, _words(_said(one), _said(other))
+        if one == other:
+            continue
+        said = _said(one), _said(other)
+        words = _whole(*said) if isinstance(other, Provenance) else _words(*said)
+        # Where in the notes a sentence stands, say, is nothing that a person reads.
+        if any(word.kind != "same" for word in words):
+            yield name, words
 
 
 def _said(value: object) -> str:
     """A field's value as a person would read it."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, tuple):
-        return "\n".join(_said(getattr(one, "text", one)) for one in value)
-    return str(value)
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case Provenance():
+            count = len(value.supports)
+            rests = "" if value.origin == "source" else " resting on the notes"
+            held = f", {count} sentence{'' if count == 1 else 's'}{rests}" if count else ""
+            return f"{_BY[value.origin]}{held}"
+        case ListItem():
+            return f"{'  ' * value.depth}{'1.' if value.ordered else '-'} {value.text}"
+        case Alternative():
+            return value.caption or value.picture_id
+        case tuple() if any(isinstance(one, tuple) for one in value):
+            return "\n".join(" | ".join(_said(cell) for cell in row) for row in value)
+        case tuple():
+            return "\n".join(map(_said, value))
+        case _:
+            return str(value)
+
+
+_BY: Final = {
+    "source": "from the notes",
+    "library": "from a library",
+    "person": "by a person",
+    "model": "by a model",
+    "workflow": "by the workflow",
+}
 
 
 def _words(old: str, new: str) -> tuple[Words, ...]:
     left, right = _WORDS.findall(old), _WORDS.findall(new)
     if max(len(left), len(right)) > MAX_WORDS:
-        return tuple(one for one in (Words("removed", old), Words("added", new)) if one.text)
+        return _whole(old, new)
     found: list[Words] = []
     for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -133,6 +160,13 @@ def _words(old: str, new: str) -> tuple[Words, ...]:
         found += [Words("removed", "".join(left[a:b]))] if b > a else []
         found += [Words("added", "".join(right[c:d]))] if d > c else []
     return tuple(found)
+
+
+def _whole(old: str, new: str) -> tuple[Words, ...]:
+    """As a whole, for words that say little one by one."""
+    if old == new:
+        return (Words("same", new),)
+    return tuple(one for one in (Words("removed", old), Words("added", new)) if one.text)
 
 
 def _longest_in_order(old: Sequence[str], new: Sequence[str]) -> set[str]:

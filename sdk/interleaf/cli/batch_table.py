@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from interleaf.cli.printing import console
+from interleaf.cli.printing import clipped, console
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +54,7 @@ def batch_sheet(batch: BatchRecord) -> None:
         ("ended", "no" if not batch.ended else _moment(batch.ended_at) or "yes"),
         ("canceled", _moment(batch.canceled_at)),
         ("created", _moment(batch.created_at)),
-        ("instruction", str(batch.brief.get("instruction", ""))[:200]),
+        ("instruction", clipped(str(batch.brief.get("instruction", "")))),
         *sorted(batch.metadata.items()),
     ]
     for name, said in rows:
@@ -78,11 +78,11 @@ def item_table(items: Sequence[BatchItemRecord]) -> None:
 
 def result_table(results: Sequence[BatchResult]) -> None:
     """One row each with its score and the parts of it, as they come."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     parts = ("length", "grounding", "repetition", "pictures", "warnings")
-    table = Table("custom id", "state", "score", *parts, "document")
+    table = Table("custom id", "state", "score", *parts, Column("document", no_wrap=True, min_width=30))
     for one in results:
         told = [None if one.score is None else getattr(one.score, part) for part in parts]
         table.add_row(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "json_line", "say", "say_some", "size_of"]
+__all__ = ["clipped", "console", "json_line", "say", "say_some", "size_of"]
 
 MAX_SHOWN: Final = 20
 
@@ -34,6 +34,11 @@ def say_some(lines: Sequence[str], style: str = "", *, before: str = "") -> None
         say(f"{before}{line}", style)
     if len(lines) > MAX_SHOWN:
         say(f"{before}and {len(lines) - MAX_SHOWN:,} more (--json lists all)", style)
+
+
+def clipped(text: str, chars: int = 200) -> str:
+    """Its beginning, with a sign that there is more."""
+    return text if len(text) <= chars else text[: chars - 1] + "…"
 
 
 def json_line(value: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from interleaf.cli.printing import console
+from interleaf.cli.printing import clipped, console
 
 if TYPE_CHECKING:
     from interleaf.service.service_records import ScheduleLine, ScheduleRecord, ScheduleRunRecord
@@ -47,7 +48,7 @@ def schedule_sheet(schedule: ScheduleRecord) -> None:
         ("catch up", f"{schedule.catch_up_s:,} s"),
         ("jitter", f"{schedule.jitter_s:,} s"),
         ("publish", "" if schedule.publish_after_s is None else f"{schedule.publish_after_s:,} s after a run was due"),
-        ("instruction", str(schedule.brief.get("instruction", ""))[:200]),
+        ("instruction", clipped(str(schedule.brief.get("instruction", "")))),
         *((f"{{{{ {name} }}}}", _values(value)) for name, value in sorted(schedule.variables.items())),
         ("version", str(schedule.version)),
         ("runs", f"{schedule.run_count:,}"),
@@ -89,12 +90,22 @@ def _when(schedule: ScheduleLine) -> str:
 
 
 def _next(schedule: ScheduleLine) -> str:
-    return "paused" if schedule.paused_at is not None else _moment(schedule.next_due_at) or "over"
+    if schedule.paused_at is not None:
+        return "paused"
+    return "over" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.time_zone)
+
+
+def _in_zone(at: datetime, zone: str) -> str:
+    """In the schedule's zone where this machine knows it, with its distance from UTC in any case."""
+    try:
+        there = at.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError):
+        there = at.astimezone()
+    return f"{there:%a %Y-%m-%d %H:%M %z}"
 
 
 def _values(value: object) -> str:
-    said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return said if len(said) <= 200 else said[:199] + "…"
+    return clipped(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _moment(at: datetime | None) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agents.editing.changed import changed
 from agents.editing.difference import difference, in_words
 from interleaf.errors import BlockUnknown, EditRefused
-from interleaf.schema import Article
+from interleaf.schema import Article, Provenance, Support
 from interleaf.schema.edit import edit_adapter
 from tests.agents.editing.pieces import PICTURES, PIECE, edits
 
@@ -66,3 +66,15 @@ def test_nothing_is_told_of_equal_versions_and_everything_of_others(data: st.Dat
                 old, new = before[change.block_id], now[change.block_id]
                 assert "".join(w.text for w in words if w.kind != "added") == old.text
                 assert "".join(w.text for w in words if w.kind != "removed") == new.text
+    for program in ("Support(", "SourceSpan(", "Alternative(", "ListItem(", "origin='"):
+        assert program not in in_words(changes)
+
+
+def test_what_a_block_rests_on_is_counted() -> None:
+    (change,) = difference(PIECE, after({"op": "set_text", "block_id": "b-p2", "text": "Something else."}))
+    assert "provenance: [-by the workflow-]{+by a person+}\n" in in_words([change])
+    notes = Provenance(origin="source", supports=(Support(start=0, end=5, spans=()),))
+    of_notes = PIECE.model_copy(
+        update={"blocks": tuple(block.model_copy(update={"provenance": notes}) for block in PIECE.blocks)}
+    )
+    assert "{+from the notes, 1 sentence+}" in in_words(difference(PIECE, of_notes))
