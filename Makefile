@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
-PROCESSES ?= 3
+PROCESSES ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ demo-model: install ## Make a small model, teach it three articles, compose thro
 	$(BIN)/python examples/lessons/teach_and_compose.py --home out/model-home --out out/demo-model
 
 # Neighbours run in one process, which keeps what they share; who is done takes over half of the other's rest.
-test: install ## Run the whole test suite, on PROCESSES=3
+test: install ## Run the whole test suite, on PROCESSES=2
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 check: install ## Lint, types, import rules, stale documents
