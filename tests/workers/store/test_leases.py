@@ -15,7 +15,7 @@ from tests.workers.store.test_database import beat_values, beats, child
 from workers.store.ids import new_id
 from workers.store.job import Claim, Use
 from workers.store.leases import Ending
-from workers.store.tables import WorkerBeatRow
+from workers.store.tables import JobRow, WorkerBeatRow
 
 JOBS = 200
 
@@ -178,6 +178,27 @@ def test_a_clean_stop_is_no_failed_attempt(store: Store) -> None:
     assert claim is not None
     store.jobs.cancel(job.id, store.owner)
     assert store.leases.release(claim).state == "canceled"
+
+
+def test_the_first_start_stays_whoever_begins_again(store: Store) -> None:
+    claim = store.claimed()
+    first = store.clock()
+    store.clock.move(3)
+    store.leases.release(claim)
+    store.clock.move(4)
+    again = store.leases.claim(claim.job_id, "worker-2", LEASE_S)
+    assert again is not None
+    assert (again.job.started_at, again.job.queued_at) == (first, first + timedelta(seconds=3))
+
+
+def test_who_has_read_a_job_reads_it_anew_once_it_has_changed(store: Store) -> None:
+    claim = store.claimed()
+    with store.database.transaction() as session:
+        row = session.get_one(JobRow, claim.job_id)
+        store.leases.note(claim, "stage.started", stage="plan")
+        assert (row.stage, row.event_count) == ("plan", 3)
+        store.leases.finish(claim, "succeeded")
+        assert (row.state, row.lease_owner) == ("succeeded", None)
 
 
 def test_a_worker_that_comes_back_late_can_write_nothing(store: Store) -> None:
