@@ -97,9 +97,12 @@ def postgres_url() -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium with a fresh profile: a playwright Browser; open a context of its own in each test."""
+    """A headless Chromium with a fresh profile: a playwright Browser; open a context of its own in each test.
+
+    For a module and not for all of them: while it is there a loop of events runs in this thread, and tests that run
+    one of their own cannot."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         missing("chromium", "install the Debian package chromium")

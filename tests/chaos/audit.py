@@ -22,8 +22,8 @@ from workers.store.tables import ArtifactRow, DocumentRow, JobRow
 __all__ = ["Audit"]
 
 _REASONS = {"worker_lost"}
-# Another person was quicker; the notes hold no other sentence.
-_EDIT_REASONS = {"version_stale", "nothing_to_say"}
+# Another person was quicker; the notes hold no other sentence; a single sentence cannot be shortened.
+_EDIT_REASONS = {"version_stale", "nothing_to_say", "edit_refused"}
 
 
 class Audit:

@@ -7,7 +7,7 @@ import random
 import threading
 
 from interleaf import Client
-from interleaf.errors import InterleafError, NothingToSay, VersionStale
+from interleaf.errors import EditRefused, InterleafError, NothingToSay, VersionStale
 from interleaf.schema import Paragraph
 from interleaf.service.service_records import Document
 from tests.chaos.hand import Hand
@@ -120,7 +120,7 @@ class Editing(Hand):
         wanted = {"op": chance.choice(["shorten", "expand"]), "block_id": chance.choice(paragraphs).id}
         try:
             document = client.documents.edit(document, wanted, timeout_s=240)
-        except (VersionStale, NothingToSay):  # nothing to take away, or nothing left to add
+        except (VersionStale, NothingToSay, EditRefused):  # nothing to take away, or nothing left to add
             self._stale += 1
             return client.documents.get(document.id)
         except InterleafError as error:
