@@ -137,6 +137,7 @@ class Service:
 
     def document(self, owner: str | None = None, title: str = "Tides") -> str:
         """A document in two versions."""
+        time.sleep(0.002)  # ids of one millisecond come in any order
         now = datetime.now(UTC)
         document_id = new_id("doc", now)
         with self.database.transaction() as session:
