@@ -15,6 +15,7 @@ import httpx
 
 from interleaf import __version__
 from interleaf.errors import TargetAway, TargetRefused
+from interleaf.service.retry_after import retry_after_s
 from workers.outbound.checked_network import CheckedNetwork
 from workers.outbound.deadline import Deadline
 from workers.outbound.names import Resolver, checked_addresses, system_resolver
@@ -50,6 +51,8 @@ class Reply:
     """As it came, not unpacked; its beginning, where `cut`."""
     cut: bool
     """Whether it was longer than the limit, or broke off: who has given the status has answered."""
+    retry_after_s: float | None = None
+    """Seconds that it asks to wait before the next request; None: it does not say."""
 
     @property
     def accepted(self) -> bool:
@@ -138,7 +141,8 @@ class Outbound:
         ):
             kept, cut = _beginning(response.iter_stream(), self._limits.kept_bytes)
             # An answer without a length ends where the connection does, and that may have been our doing.
-            return Reply(response.status, kept, cut or network.deadline.is_over)
+            said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            return Reply(response.status, kept, cut or network.deadline.is_over, retry_after_s(said))
 
 
 def _all_headers(target: Target, length: int, given: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from workers.store.clock import Clock, utc_now
 from workers.store.deliveries import ClaimedDelivery, Deliveries, Outcome
 
 if TYPE_CHECKING:
-    from workers.outbound.outbound import Outbound
+    from workers.outbound.outbound import Outbound, Reply
 
 __all__ = ["Courier"]
 
@@ -132,18 +132,20 @@ class Courier:
     def _send(self, claimed: ClaimedDelivery) -> None:
         at, begun = self._clock(), time.monotonic()
         status: int | None = None
+        retry_after_s: float | None = None
         try:
-            status, problem = self._posted(claimed, int(at.timestamp()))
+            reply = self._posted(claimed, int(at.timestamp()))
+            status, problem, retry_after_s = reply.status, _problem(reply), reply.retry_after_s
         except (TargetRefused, TargetAway) as error:
             problem = f"{error.thing} {error.problem}"
         except Exception:
             # Counted like any other failure: a message at which this program fails must not go round for ever.
             log.exception("message %s could not be sent", claimed.id)
             problem = "the service failed at it; its log says why."
-        self._deliveries.record(claimed, Outcome(at, round(time.monotonic() - begun, 3), status, problem))
+        taken_s = round(time.monotonic() - begun, 3)
+        self._deliveries.record(claimed, Outcome(at, taken_s, status, problem, retry_after_s))
 
-    def _posted(self, claimed: ClaimedDelivery, at_s: int) -> tuple[int, str]:
-        """What was answered, and what is wrong with that."""
+    def _posted(self, claimed: ClaimedDelivery, at_s: int) -> Reply:
         if self._outbound is None:
             self._outbound = self._make_outbound()
         headers = {
@@ -152,8 +154,12 @@ class Courier:
             "webhook-timestamp": str(at_s),
             "webhook-signature": " ".join(sign(one, claimed.id, at_s, claimed.body) for one in claimed.secrets),
         }
-        reply = self._outbound.post(claimed.url, claimed.body, headers)
-        if reply.accepted:
-            return reply.status, ""
-        moved = ", and redirects are not followed" if reply.status // 100 == 3 else ""
-        return reply.status, f"answered {reply.status}{moved}."
+        return self._outbound.post(claimed.url, claimed.body, headers)
+
+
+def _problem(reply: Reply) -> str:
+    """What is wrong with an answer; empty where the message was taken."""
+    if reply.accepted:
+        return ""
+    moved = ", and redirects are not followed" if reply.status // 100 == 3 else ""
+    return f"answered {reply.status}{moved}."

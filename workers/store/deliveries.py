@@ -29,6 +29,10 @@ SCHEDULE_S: Final[tuple[float, ...]] = (0, 5, 300, 1_800, 7_200, 18_000, 36_000,
 """Seconds before each attempt, from the one before it; after the last one a message has failed."""
 JITTER: Final = 0.1
 """Up to so large a part of a pause comes on top: what failed together is not to come back together."""
+MAX_ASKED_S: Final = 86_400.0
+"""Longest pause that a receiver's Retry-After can ask for: a day, the longest of the schedule."""
+DEAF: Final = "its receiver took nothing while a message was tried to the last time"
+"""Why a webhook was switched off whose receiver seems to be no more."""
 GONE: Final = 410
 """The status by which a receiver says that it wants no more, ever."""
 MOST_ATTEMPTS: Final = 50
@@ -58,6 +62,8 @@ class Outcome:
     status: int | None
     error: str
     """Empty: the message was taken."""
+    retry_after_s: float | None = None
+    """Seconds that the receiver asks to wait. The next attempt is not sooner, within MAX_ASKED_S."""
 
 
 class Deliveries:
@@ -164,8 +170,8 @@ class Deliveries:
         now = self._clock()
         mine = select(DeliveryRow).where(DeliveryRow.id == claimed.id, DeliveryRow.claimed_until == claimed.until)
         with self._database.transaction() as session:
-            if outcome.status == GONE:
-                # Before its messages, as its owner does who switches it off.
+            if outcome.error:
+                # It may be switched off below: locked before its messages, as by its owner who switches it off.
                 held = select(WebhookRow.id).where(WebhookRow.id == claimed.webhook_id)
                 session.execute(held.with_for_update(key_share=True))
             row = session.scalars(mine.with_for_update()).one_or_none()
@@ -189,10 +195,12 @@ class Deliveries:
             if not outcome.error:
                 row.state, row.next_at = "delivered", None
             elif row.state == "pending":  # else its webhook was switched off meanwhile
-                self._put_off(row, now)
+                self._put_off(row, now, outcome.retry_after_s or 0.0)
             session.flush()
             if outcome.status == GONE:
                 switch_off(session, claimed.webhook_id, f"its receiver answered {GONE}", now)
+            elif row.state == "failed" and not _took_any(session, row):
+                switch_off(session, claimed.webhook_id, DEAF, now)
         return True
 
     def forget(self, before: datetime, limit: int = 1_000) -> int:
@@ -212,12 +220,27 @@ class Deliveries:
             gone = delete(DeliveryRow).where(DeliveryRow.id.in_(ids), DeliveryRow.state != "pending")
             return session.connection().execute(gone).rowcount
 
-    def _put_off(self, row: DeliveryRow, now: datetime) -> None:
+    def _put_off(self, row: DeliveryRow, now: datetime, asked_s: float) -> None:
         if row.attempt_count >= len(SCHEDULE_S):
             row.state, row.next_at = "failed", None
             return
-        pause_s = SCHEDULE_S[row.attempt_count]
+        pause_s = max(SCHEDULE_S[row.attempt_count], min(asked_s, MAX_ASKED_S))
         row.next_at = now + timedelta(seconds=pause_s * (1 + JITTER * self._chance()))
+
+
+def _took_any(session: Session, failed: DeliveryRow) -> bool:
+    """Whether the receiver took any message since this one was made."""
+    taken = (
+        select(DeliveryAttemptRow.number)
+        .join(DeliveryRow, DeliveryRow.id == DeliveryAttemptRow.delivery_id)
+        .where(
+            DeliveryRow.webhook_id == failed.webhook_id,
+            DeliveryRow.state == "delivered",
+            DeliveryAttemptRow.at >= failed.created_at,
+        )
+        .limit(1)
+    )
+    return session.scalar(taken) is not None
 
 
 def _key_is_revoked(session: Session, key_id: str) -> bool:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from interleaf.errors import InterleafError, JobActive, ServiceError
 from interleaf.service import batch_calls
 from interleaf.service.batch_records import BatchLine, BatchRecord, BatchResult
-from interleaf.service.call import ask, passing_error, retry_after_s
+from interleaf.service.call import ask, passing_error
 from interleaf.service.calls import Calls
 from interleaf.service.job_steps import FIRST_POLL_S, MOST_POLL_S, GivenBrief
+from interleaf.service.retry_after import retry_after_s
 from interleaf.service.schedule_steps import sent_template
 from interleaf.service.service_problem import error_of_answer
 from interleaf.service.steps import Answer, ConnectionLost, Give, Listen, Pause, Steps, Take

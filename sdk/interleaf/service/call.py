@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from interleaf.errors import InterleafError, RequestInProgress, ServiceAway, ServiceError
+from interleaf.service.retry_after import retry_after_s
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_problem import error_of_answer
 from interleaf.service.steps import Answer, ConnectionLost, Exchange, Pause, Sending, Steps
 
-__all__ = ["Call", "Settled", "ask", "passing_error", "reads", "retry_after_s"]
+__all__ = ["Call", "Settled", "ask", "passing_error", "reads"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -101,17 +101,6 @@ def ask(call: Call[T], retrying: Retrying) -> Steps[T]:
 def passing_error(answer: Answer, error: InterleafError) -> bool:
     """Whether the same request may go well a little later."""
     return answer.status in PASSING or isinstance(error, RequestInProgress)
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait: a number, or a date, which counts from the answer's own."""
-    said = headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdigit() and len(said) < 8:
-        return float(said)
-    try:
-        return (parsedate_to_datetime(said) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
-    except (ValueError, TypeError):  # none, not a date, or one with a time zone and one without
-        return None
 
 
 def _unknown_outcome(where: str) -> ServiceAway:

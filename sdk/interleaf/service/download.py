@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from interleaf.errors import InterleafError, ServiceError
-from interleaf.service.call import passing_error, retry_after_s
+from interleaf.service.call import passing_error
 from interleaf.service.calls import Calls
+from interleaf.service.retry_after import retry_after_s
 from interleaf.service.retrying import Retrying
 from interleaf.service.service_problem import error_of_answer
 from interleaf.service.steps import Answer, ConnectionLost, Do, Listen, Pause, Sending, Steps, Take

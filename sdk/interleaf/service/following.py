@@ -7,8 +7,9 @@ import time
 from typing import Final
 
 from interleaf.errors import InterleafError, ServiceError
-from interleaf.service.call import ask, passing_error, retry_after_s
+from interleaf.service.call import ask, passing_error
 from interleaf.service.calls import Calls
+from interleaf.service.retry_after import retry_after_s
 from interleaf.service.service_problem import error_of_answer
 from interleaf.service.service_records import JobEvent
 from interleaf.service.sse import Frame, FrameParser

@@ -99,6 +99,20 @@ def test_what_is_not_taken_is_sent_again_later(hands: WebhookHands, receiver: Re
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
+@pytest.mark.parametrize("said", ["40", "Sat, 28 Nov 2026 10:00:40 GMT"], ids=["seconds", "a date"])
+def test_a_receiver_that_asks_for_a_pause_gets_it(hands: WebhookHands, receiver: Receiver, said: str) -> None:
+    receiver.headers = {"Retry-After": said, "Date": "Sat, 28 Nov 2026 10:00:00 GMT"}
+    receiver.answers = [503, 200]
+    message = pinged(hands, receiver.url)
+    sending = courier(hands)
+    assert sending.send_one()
+    hands.store.clock.move(39)
+    assert not sending.send_one()
+    hands.store.clock.move(1)
+    assert sending.send_one()
+    assert hands.get(message.id).state == "delivered"
+
+
 def test_gone_is_believed(hands: WebhookHands, receiver: Receiver) -> None:
     receiver.answers = [410]
     message = pinged(hands, receiver.url)

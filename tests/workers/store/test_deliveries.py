@@ -10,7 +10,7 @@ from sqlalchemy import update
 from interleaf.errors import InvalidRequest, ObjectUnknown
 from tests.workers.job_store import Store, new_key
 from tests.workers.store.webhook_hands import SEND_S, WebhookHands
-from workers.store.deliveries import JITTER, SCHEDULE_S
+from workers.store.deliveries import DEAF, JITTER, MAX_ASKED_S, SCHEDULE_S
 from workers.store.tables import ApiKeyRow, WebhookRow
 from workers.store.webhook import Delivery
 
@@ -95,6 +95,41 @@ def test_the_oldest_comes_first_and_whoever_is_slow_is_passed_over(hands: Webhoo
     assert hands.claim().id == first.id
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "pause_s"),
+    [(90.0, 90), (3.0, 5), (0.0, 5), (-9.0, 5), (1e9, MAX_ASKED_S), (None, 5)],
+    ids=["longer", "shorter", "nought", "past", "for ever", "nothing"],
+)
+def test_a_receiver_may_ask_to_be_left_alone_for_a_while(
+    hands: WebhookHands, asked_s: float | None, pause_s: float
+) -> None:
+    message = waiting(hands)
+    assert hands.answered(hands.claim(), 429, retry_after_s=asked_s)
+    after = hands.get(message.id)
+    assert (after.state, after.next_at) == ("pending", hands.store.clock() + timedelta(seconds=pause_s))
+
+
+@pytest.mark.parametrize("took", ["nothing", "one before", "one meanwhile"])
+def test_a_receiver_that_takes_nothing_any_more_is_switched_off(hands: WebhookHands, took: str) -> None:
+    """After all attempts at a message, about three days; not where another one was taken meanwhile."""
+    message = waiting(hands)
+    if took == "one before":
+        assert hands.answered(hands.claim(), 200)
+        hands.store.clock.move(1)
+        message = hands.webhooks.ping(message.webhook_id, hands.store.owner)
+    for number in range(len(SCHEDULE_S)):
+        hands.store.clock.move(SCHEDULE_S[number])
+        assert hands.answered(hands.claim(), 500)
+        if number == 4 and took == "one meanwhile":
+            other = hands.webhooks.ping(message.webhook_id, hands.store.owner)
+            claimed = hands.claim()
+            assert claimed.id == other.id and hands.answered(claimed, 200)
+    assert hands.get(message.id).state == "failed"
+    webhook = hands.webhooks.get(message.webhook_id, hands.store.owner)
+    assert webhook.disabled_why == ("" if took == "one meanwhile" else DEAF)
+    assert (webhook.disabled_at is None) == (took == "one meanwhile")
+
+
 def test_gone_switches_the_webhook_off(hands: WebhookHands) -> None:
     message = waiting(hands)
     hands.store.clock.move(1)
@@ -123,6 +158,7 @@ def test_a_replay_has_the_same_id_and_body_and_all_its_attempts(hands: WebhookHa
     for pause_s in (*SCHEDULE_S[1:], 0):
         hands.answered(hands.claim(), 500)
         hands.store.clock.move(pause_s)
+    hands.webhooks.change(message.webhook_id, hands.store.owner, {"enabled": True})  # it took nothing for so long
     again = hands.deliveries.replay(message.id, hands.store.owner)
     assert (again.state, again.attempt_count, again.next_at) == ("pending", 0, hands.store.clock())
     claimed = hands.claim()

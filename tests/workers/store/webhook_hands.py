@@ -45,8 +45,10 @@ class WebhookHands:
     def nothing_due(self) -> bool:
         return self.deliveries.claim(SEND_S) is None
 
-    def answered(self, claimed: ClaimedDelivery, status: int | None, error: str = "") -> bool:
+    def answered(
+        self, claimed: ClaimedDelivery, status: int | None, error: str = "", *, retry_after_s: float | None = None
+    ) -> bool:
         """Record an attempt with that answer."""
         taken = status is not None and status // 100 == 2
         why = error or ("" if taken else f"answered {status}." if status else "did not answer.")
-        return self.deliveries.record(claimed, Outcome(self.store.clock(), 0.25, status, why))
+        return self.deliveries.record(claimed, Outcome(self.store.clock(), 0.25, status, why, retry_after_s))
