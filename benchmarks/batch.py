@@ -8,9 +8,10 @@ one and sent at once, then the batch, then as many bare jobs again. Timed is wha
 first start to the last end, by the number of jobs. So what a batch adds is seen: rounds that order its jobs as there is
 room, and the look at its end.
 
-Memory is what each process holds in the machine's (RSS), read when 20, 100 and 200 items have ended, and its slope over
-the second half of the batch, in KiB an item; goal: none, while nothing but the count of items rises. At the end every
-item must be in a final state, the results must be as many complete lines, and the batch must have told its end.
+Memory is what each process holds of its own (RSS without mapped files), read when 20, 100 and 200 items have ended, and
+its slope over the second half of the batch, in KiB an item; goal: none, while nothing but the count of items rises. At
+the end every item must be in a final state, the results must be as many complete lines, and the batch must have told
+its end.
 
 Leans against us: nothing that we know of. Leans in ours: the bare jobs go through the same service; beside nothing at
 all, see worker.py.
@@ -77,7 +78,7 @@ class Memory:
 
     def _read(self) -> None:
         while not self._ending.wait(1.0):
-            self.points.append((self._done, self._service.resident_mib()))
+            self.points.append((self._done, self._service.own_mib()))
 
 
 def fields(words: int) -> dict[str, Any]:

@@ -51,7 +51,7 @@ MOST_ARTICLES: Final = 4
 FORMATS: Final = (["html"], ["html", "md"], ["html", "md", "json"])
 MODEL: Final = "tiny"
 # A model of this size has 4,096 tokens for the question and the answer.
-MODEL_WORDS: Final = (40, 160)
+MODEL_WORDS: Final = (50, 160)
 JOB_S: Final = 900.0
 MEASURES: Final = ("seconds", "tokens", "pictures")
 

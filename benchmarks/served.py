@@ -39,17 +39,18 @@ class Served:
         """A client with the key that the first start told."""
         return Client(self.url, self.key, timeout_s=60.0)
 
-    def resident_mib(self) -> dict[str, float]:
-        """By part, memory of its process that lies in the machine's, in MiB; a part's further processes are numbered.
-        Linux only."""
+    def own_mib(self) -> dict[str, float]:
+        """By part, memory of its process in MiB that is its own; a part's further processes are numbered. What is
+        mapped from files (libraries, an encoder's weights) is not counted: it never exceeds the files, several
+        processes share it, and the machine takes it back when it needs it. Linux only."""
         found: dict[str, float] = {}
         for pid in [self.pid, *_below(self.pid)]:
             # One that begins or ends in this moment, and has no command line, is left out.
             with suppress(OSError, LookupError, StopIteration):
                 name = "supervisor" if pid == self.pid else _part_of(pid)
                 numbered = next(one for n in range(1, 100) if (one := name if n == 1 else f"{name} {n}") not in found)
-                pages = int((PROC / str(pid) / "statm").read_text().split()[1])
-                found[numbered] = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+                resident, of_files = map(int, (PROC / str(pid) / "statm").read_text().split()[1:3])
+                found[numbered] = (resident - of_files) * os.sysconf("SC_PAGE_SIZE") / 2**20
         return found
 
 

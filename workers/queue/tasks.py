@@ -32,6 +32,7 @@ from workers.queue.tidying import Tidying
 from workers.queue.tied_process import tie
 from workers.queue.upkeep import upkeep
 from workers.queue.worker_beat import WorkerBeat
+from workers.run.process_memory import MEMORY
 from workers.store.job_store import JobStore, job_store
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def compose(job_id: str) -> None:
         from workers.queue.job_run import JobRun
 
         JobRun(here.store, here.keeper, here.dispatcher, claim).run()
+        MEMORY.tidy()
 
 
 @app.task(name=RENDER_TASK)  # type: ignore[untyped-decorator]
@@ -138,6 +140,7 @@ def edit_by_model(job_id: str) -> None:
         from workers.queue.edit_run import EditRun
 
         EditRun(here.store, here.keeper, here.dispatcher, claim).run()
+        MEMORY.tidy()
 
 
 @app.task(name=FILES_TASK)  # type: ignore[untyped-decorator]

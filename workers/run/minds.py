@@ -18,6 +18,7 @@ from interleaf.errors import InvalidBrief, ModelMissing, shown
 from model.weights.adapter_shelf import AdapterShelf
 from model.weights.manifest import MANIFEST, read_manifest
 from model.weights.shelf import ModelShelf
+from workers.run.process_memory import MEMORY
 from workers.settings import Settings
 
 # Torch and transformers take seconds to load: they come with the first model that is opened.
@@ -95,9 +96,7 @@ def _open(name: str, settings: Settings) -> _Opened:
     adapted = _adapter_folder(adapter, settings) if plus else None
     key = (str(folder), str(adapted), settings.model_weights, settings.model_device)
     if key not in _opened:
-        for opened in _opened.values():
-            opened.engine.close()
-        _opened.clear()
+        _close()
         _opened[key] = _brought(folder, adapted, settings)
     return _opened[key]
 
@@ -145,6 +144,13 @@ def _adapter_folder(name: str, settings: Settings) -> Path:
 def close_minds() -> None:
     """Let go of every model that is open."""
     with _opening:
-        for found in _opened.values():
-            found.engine.close()
-        _opened.clear()
+        _close()
+
+
+def _close() -> None:
+    if not _opened:
+        return
+    while _opened:
+        _opened.popitem()[1].engine.close()
+    # The next one may need all the memory that this one had.
+    MEMORY.tidy_all()

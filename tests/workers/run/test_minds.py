@@ -3,8 +3,10 @@ base. Real models that are small in everything, through the real engine."""
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +154,30 @@ def test_two_runs_share_a_model_and_another_one_takes_its_place(
     close_minds()
     assert opened[-1] == ("closed", "tiny1")
     assert mind_of("tiny1", settings, no_pictures).count(Ask(("Hello",), 1)) > 0, "opened again after that"
+
+
+def test_a_models_memory_is_free_before_the_next_one_is_opened(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it was used, held itself, and had been set aside as what lives on."""
+    mind = mind_of("tiny0", settings, no_pictures)
+    assert mind.choose(Ask(("What is it?",), 1), ("A", "B"))
+    network = mind._engine._model  # type: ignore[attr-defined]
+    network.itself = (network,)  # type: ignore[assignment]
+    gone = weakref.ref(network)
+    del mind, network
+    gc.collect()
+    gc.freeze()
+    real = model.inference.engines.open_engine
+    found: list[object] = []
+
+    def open_engine(folder: Path, **options: object):  # type: ignore[no-untyped-def]
+        found.append(gone())
+        return real(folder, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.inference.engines, "open_engine", open_engine)
+    mind_of("tiny1", settings, no_pictures)
+    assert found == [None]
 
 
 def test_an_adapter_is_another_model_and_changes_what_is_said(
