@@ -343,7 +343,7 @@ def queued(options: argparse.Namespace, folder: Path) -> None:
         stack.callback(side.store.close)
         begun = time.perf_counter()
         for _ in range(count // 100):
-            side.store.database.together(lambda: side.order(100))
+            side.store.database.together(lambda: side.order(100), side.owner)
         print(f"{count} jobs ordered in {time.perf_counter() - begun:.1f} s")
 
         def listed() -> int:

@@ -99,6 +99,7 @@ async def edit_document(
     told: list[Job | str] = []
 
     def work() -> Answer:
+        told.clear()  # what was done before was undone
         document = _read(door, key, document_id, versions)
         picture = _at_hand(edit, document.article)
         if needs_writer(edit) or (needs_picture(edit) and picture is None):
@@ -112,9 +113,9 @@ async def edit_document(
         _told(told, door.renders.order(document_id, key.id))
         return document_answer(door, key.id, document_id)
 
-    given, replayed = await door.threads.run(_once, door, named, work)
-    if replayed and given.status == 202:
-        told.append(given.headers["Location"].rpartition("/")[2])
+    given, replayed = await door.threads.run(_once, door, key, named, work)
+    if replayed:
+        told = [given.headers["Location"].rpartition("/")[2]] if given.status == 202 else []
     for one in told:
         door.nudges.tell(one)
     wait_s = wait_s_of(prefer, door.limits.max_wait_s)
@@ -230,22 +231,23 @@ async def _changed(
     told: list[Job | str] = []
 
     def work() -> Answer:
+        told.clear()
         newest = door.pieces.document(document_id, key.id).version
         write(document_id, key.id, expected_of(versions, newest))
         _told(told, door.renders.order(document_id, key.id))
         return document_answer(door, key.id, document_id)
 
-    given, replayed = await door.threads.run(_once, door, named, work)
-    for one in told:
+    given, replayed = await door.threads.run(_once, door, key, named, work)
+    for one in told if not replayed else ():
         door.nudges.tell(one)
     return response_of(given, replayed=replayed)
 
 
-def _once(door: Door, named: Named | None, work: Callable[[], Answer]) -> tuple[Answer, bool]:
+def _once(door: Door, key: ApiKey, named: Named | None, work: Callable[[], Answer]) -> tuple[Answer, bool]:
     """The answer, and whether it is repeated; what `work` writes is there wholly or not at all."""
     if named is not None:
         return door.answered.once(named, work)
-    return door.database.together(work), False
+    return door.database.together(work, key.id), False
 
 
 def _of_precondition(if_match: str | None) -> bytes:

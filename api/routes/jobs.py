@@ -303,7 +303,7 @@ async def created(
     def once() -> tuple[Answer, bool]:
         if named is not None:
             return door.answered.once(named, answer)
-        return door.database.together(answer), False
+        return door.database.together(answer, key.id), False
 
     given, replayed = await door.threads.run(once)
     job_id = given.headers["Location"].rpartition("/")[2]

@@ -112,10 +112,10 @@ def test_an_order_counts_as_sent_and_what_cannot_be_sent_is_put_back(service: Se
     away = False
 
     def send_new(jobs: Sequence[Job]) -> None:
-        def send(job: Job) -> None:
+        def send(taken: Sequence[Job]) -> None:
             if away:
                 raise ServiceAway("queue", "is away.")
-            seen.append(job)
+            seen.extend(taken)
 
         outbox.send_taken(jobs, send)
 

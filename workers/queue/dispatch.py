@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import redis
 from celery import Celery
@@ -28,6 +28,7 @@ from workers.queue.celery_app import (
     SEARCH,
     SWEEP_TASK,
 )
+from workers.queue.task_message import TaskMessage
 from workers.store.edit_order import EDIT, EXTRACTIVE, edits_by_excerpts, edits_by_model
 from workers.store.edit_order import RENDER as RENDER_KIND
 from workers.store.ids import is_id
@@ -52,6 +53,7 @@ class Dispatcher:
         self._app = app
         self._store = store
         self._epoch: str | None = None
+        self._messages: dict[tuple[str, str], TaskMessage] = {}
 
     def deliver(self, named: str) -> bool:
         """Send the message of what was just written down, by its id: a job that was created or answered, a library
@@ -64,22 +66,12 @@ class Dispatcher:
             return True
         if is_id("lib", named):
             return self._send_sweeps(library_id=named) == 1
-        return self._store.outbox.deliver(self._send_job, job_id=named) == 1
+        return self._store.outbox.deliver(self._send_jobs, job_id=named) == 1
 
     def send_new(self, jobs: Sequence[Job]) -> None:
         """Send the messages of jobs that were made by `Jobs` whose caller sends. Not inside a transaction. ServiceAway:
         what was not sent is put back, and the next round sends it."""
-        # One connection for all of them: to take it from Celery's pool and give it back costs a third of a message.
-        producers: list[Any] = []
-        with ExitStack() as opened:
-
-            def send(job: Job) -> None:
-                if not producers:
-                    with _translated():
-                        producers.append(opened.enter_context(self._app.producer_or_acquire()))
-                self._send_job(job, producers[0])
-
-            self._store.outbox.send_taken(jobs, send)
+        self._store.outbox.send_taken(jobs, self._send_jobs)
 
     def send_waiting(self) -> int:
         """Send for every job that needs a message; how many. Those whose messages the broker lost are among them."""
@@ -87,7 +79,7 @@ class Dispatcher:
         self._notice_taken()
         sent = 0
         for _ in range(_MAX_ROUNDS):
-            now = self._store.outbox.deliver(self._send_job, _ROUND)
+            now = self._store.outbox.deliver(self._send_jobs, _ROUND)
             sent += now
             if now < _ROUND:
                 break
@@ -113,18 +105,33 @@ class Dispatcher:
         with _translated(), self._app.connection_or_acquire() as connection:
             return not connection.default_channel.client.llen(queue)
 
-    def _send_job(self, job: Job, producer: Any = None) -> None:
+    def _send_jobs(self, jobs: Sequence[Job]) -> None:
+        """All of a queue in one command."""
+        messages: dict[str, list[str]] = {}
+        for job in jobs:
+            task, queue = self._way_of(job)
+            messages.setdefault(queue, []).append(self._message(task, queue).filled(job.id))
+        with _translated(), self._app.connection_or_acquire() as connection:
+            client = connection.default_channel.client
+            for queue, texts in messages.items():
+                client.lpush(queue, *texts)
+
+    def _way_of(self, job: Job) -> tuple[str, str]:
+        """The task and the queue of a job."""
         if job.kind == INGEST:
-            self._send(INGEST_TASK, LIBRARY, job.id, producer)
-        elif job.kind == RENDER_KIND:
-            self._send(FILES_TASK, RENDER, job.id, producer)
-        elif job.kind == EDIT and self._store.results.brief(job.id).get("writer") == EXTRACTIVE:
-            # Not behind an hour of composing.
-            self._send(EDIT_TASK, LIBRARY, job.id, producer)
-        elif job.kind == EDIT:
-            self._send(MODEL_EDIT_TASK, COMPOSE, job.id, producer)
-        else:
-            self._send(COMPOSE_TASK, COMPOSE, job.id, producer)
+            return INGEST_TASK, LIBRARY
+        if job.kind == RENDER_KIND:
+            return FILES_TASK, RENDER
+        if job.kind == EDIT and self._store.results.brief(job.id).get("writer") == EXTRACTIVE:
+            return EDIT_TASK, LIBRARY  # not behind an hour of composing
+        if job.kind == EDIT:
+            return MODEL_EDIT_TASK, COMPOSE
+        return COMPOSE_TASK, COMPOSE
+
+    def _message(self, task: str, queue: str) -> TaskMessage:
+        if (task, queue) not in self._messages:
+            self._messages[task, queue] = TaskMessage.of(self._app, task, queue)
+        return self._messages[task, queue]
 
     def _send_sweeps(self, library_id: str | None = None) -> int:
         """For deleted libraries whose pictures are still there."""
@@ -133,9 +140,9 @@ class Dispatcher:
             self._send(SWEEP_TASK, LIBRARY, one)
         return len(ids)
 
-    def _send(self, task: str, queue: str, named: str, producer: Any = None) -> None:
+    def _send(self, task: str, queue: str, named: str) -> None:
         with _translated():
-            self._app.send_task(task, args=[named], queue=queue, retry=False, producer=producer)
+            self._app.send_task(task, args=[named], queue=queue, retry=False)
 
     def _notice_loss(self) -> None:
         epoch = self.epoch()

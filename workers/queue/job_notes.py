@@ -66,7 +66,7 @@ class JobNotes:
         self._unsure = 0
         batch = tuple(self._waiting)
         try:
-            result = self._database.together(lambda: write(batch))
+            result = self._database.together(lambda: write(batch), self._watch.claim.job.owner)
         except ServiceAway:
             self._unsure = len(batch)
             raise

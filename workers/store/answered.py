@@ -12,9 +12,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from interleaf.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress, shown
+from interleaf.errors import IdempotencyMismatch, InterleafError, InvalidRequest, RequestInProgress, shown
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_if_new
+from workers.store.database import Database
+from workers.store.new_rows import insert_if_new
 from workers.store.tables import IdempotencyRow
 
 __all__ = ["Answer", "Answered", "Request"]
@@ -76,23 +77,35 @@ class Answered:
     def once(self, request: Request, answer: Callable[[], Answer]) -> tuple[Answer, bool]:
         """The answer, and whether it is a repeated one. `answer` writes what it writes to the database in the same
         transaction that keeps the answer: both are there, or neither. Of several requests that come at once, one
-        answers and the others repeat it. IdempotencyMismatch; RequestInProgress."""
+        answers and the others repeat it. What `answer` raises comes through, unless there is an answer already.
+        IdempotencyMismatch; RequestInProgress."""
 
-        def once() -> tuple[Answer, bool]:
+        def first() -> tuple[Answer, bool]:
             with self._database.transaction() as session:
-                found = self._found(session, request)
-                if found is not None:
-                    return found, True
                 given = answer()
                 if not self._insert(session, request, given):
-                    raise _Overtaken
+                    raise _Answered
                 return given, False
 
+        def again() -> tuple[Answer, bool]:
+            found = look()
+            return (found, True) if found is not None else first()
+
+        def look() -> Answer | None:
+            with self._database.transaction() as session:
+                return self._found(session, request)
+
+        # Nearly all requests come once: it is answered first, which is undone if there turns out to be an answer.
         try:
-            return self._database.together(once)
-        except _Overtaken:
-            # Another was quicker, and what was written here is undone: now there is its answer.
-            return self._database.together(once)
+            return self._database.together(first, request.key_id)
+        except _Answered:
+            return self._database.together(again, request.key_id)
+        except InterleafError:
+            # It may have been answered while there was room for it, and what it names.
+            found = look()
+            if found is None:
+                raise
+            return found, True
 
     def begin(self, request: Request) -> Answer | None:
         """For work that is too long for a transaction: the kept answer, or None when the caller is now the one to
@@ -158,8 +171,8 @@ class Answered:
         return Answer(row.status, row.body or b"", dict(row.headers or {}))
 
 
-class _Overtaken(Exception):
-    """Another request of the same name was kept while this one was at work."""
+class _Answered(Exception):
+    """There is an answer to a request of this name."""
 
 
 def _same(request: Request) -> tuple[ColumnElement[bool], ...]:

@@ -1,6 +1,7 @@
 """Common commit: what several threads write at the same time, in one transaction: the disk is waited for once.
 
-For SQLite, which has one writer and waits for the disk at each commit.
+SQLite has one writer, which waits for the disk at each commit. On PostgreSQL all orders of a key raise one row of the
+ledger, so each would wait for the commit of the one before; those of other keys stay apart, and nobody waits for them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
 
-__all__ = ["CommonCommit"]
+from interleaf.errors import ServiceAway
+
+__all__ = ["CommonCommit", "CommonCommits"]
 
 R = TypeVar("R")
 
@@ -27,6 +30,8 @@ class _Write:
 
     write: Callable[[], Any]
     done: bool = False
+    shared: bool = False
+    """It failed by itself, as a part of a transaction."""
     result: Any = None
     error: BaseException | None = None
 
@@ -52,8 +57,8 @@ class CommonCommit:
         """`write()`, committed when this returns. It may be called on another caller's thread, inside the transaction
         that is open there.
 
-        What it raises undoes its own writes alone, and is raised here. When the commit fails, nobody's writes are
-        there, and everybody whose own part went well is told so.
+        What it raises undoes its own writes alone, and is raised here; ServiceAway, after it was tried once more by
+        itself. When the commit fails, nobody's writes are there, and everybody whose own part went well is told so.
         """
         mine = _Write(write)
         with self._changed:
@@ -74,6 +79,11 @@ class CommonCommit:
                         one.done = True
                     self._busy = False
                     self._changed.notify_all()
+        if mine.shared and isinstance(mine.error, ServiceAway):
+            # Parts of several transactions may take the same rows in any order, so they may stand in each other's way
+            # (a deadlock), which one of them alone cannot. Its part was undone, so it is not done twice.
+            with self._transaction():
+                return write()
         if mine.error is not None:
             raise mine.error
         result: R = mine.result
@@ -97,4 +107,28 @@ class CommonCommit:
             with self._savepoint(session):
                 one.result = one.write()
         except BaseException as error:  # noqa: BLE001 - as above; the others' writes are not its business
-            one.error = error
+            one.error, one.shared = error, True
+
+
+class CommonCommits:
+    """Those of what is written side by side: one for each name, as long as somebody writes there."""
+
+    def __init__(self, make: Callable[[], CommonCommit]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[CommonCommit, int]] = {}
+
+    def run(self, name: str, write: Callable[[], R]) -> R:
+        """As CommonCommit.run, in one with what is written under that name."""
+        with self._lock:
+            common, users = self._open.get(name) or (self._make(), 0)
+            self._open[name] = (common, users + 1)
+        try:
+            return common.run(write)
+        finally:
+            with self._lock:
+                common, users = self._open[name]
+                if users == 1:
+                    del self._open[name]
+                else:
+                    self._open[name] = (common, users - 1)

@@ -9,16 +9,16 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy import exc as foreign
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from interleaf.errors import (
@@ -30,10 +30,10 @@ from interleaf.errors import (
     Unsupported,
 )
 from interleaf.text import fold_space
-from workers.store.common_commit import CommonCommit
+from workers.store.common_commit import CommonCommit, CommonCommits
 from workers.store.tables import Row
 
-__all__ = ["Database", "insert_if_new", "insert_new", "write_last"]
+__all__ = ["Database", "write_last"]
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
@@ -46,6 +46,8 @@ BUSY_TIMEOUT_S: Final = 30
 STATEMENT_TIMEOUT_S: Final = 60
 # A process that was stopped inside a transaction must not hold its rows for ever.
 IDLE_IN_TRANSACTION_S: Final = 60
+# A connection that nobody used for so long is asked for a sign of life first.
+REST_S: Final = 1.0
 # Any number that nothing else in the database uses: one process at a time changes the schema.
 UPGRADE_LOCK: Final = 0x494C4A42
 
@@ -71,7 +73,7 @@ class Database:
         self._engine = _engine(parsed, pool_connections)
         # SQLite has one writer. Threads of a process wait here in a row instead of sleeping for chance turns.
         self._turn = threading.Lock() if self.kind == "sqlite" else None
-        self._common = CommonCommit(self.transaction, _savepoint) if self.kind == "sqlite" else None
+        self._common = CommonCommits(lambda: CommonCommit(self.transaction, _savepoint))
         self._writing = self._engine.execution_options(writes=True)
         self._open: ContextVar[tuple[int, Session] | None] = ContextVar("open_transaction", default=None)
         self._read: ContextVar[tuple[int, Session] | None] = ContextVar("open_reading", default=None)
@@ -105,11 +107,12 @@ class Database:
                 if self._turn is not None:
                     self._turn.release()
 
-    def together(self, write: Callable[[], T]) -> T:
-        """`write()` in a transaction, committed when this returns. On SQLite it may be one with what other threads
-        write at the same time (common_commit.py), and `write` may be called on another thread. What it raises undoes
-        all that it wrote, and nothing else; so what it calls needs no savepoints, and errors must come through. For
-        what many write at once; not inside a transaction."""
+    def together(self, write: Callable[[], T], owner: str) -> T:
+        """`write()` in a transaction, committed when this returns. It may be one with what other threads write at the
+        same time (common_commit.py): on SQLite anybody, on PostgreSQL for the same owner. `write` may be called on
+        another thread, and again where it could not be carried out beside theirs. What it raises undoes all that it
+        wrote, and nothing else; so what it calls needs no savepoints, and errors must come through. For what many
+        write at once; not inside a transaction."""
 
         def whole() -> T:
             session = self._joined()
@@ -119,10 +122,7 @@ class Database:
                 _write_last(session)  # here, so that what it raises is this one's alone
                 return written
 
-        if self._common is not None:
-            return self._common.run(whole)
-        with self.transaction():
-            return whole()
+        return self._common.run("" if self.kind == "sqlite" else owner, whole)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -298,33 +298,6 @@ def _first_foreign(error: foreign.SQLAlchemyError) -> foreign.SQLAlchemyError:
     return error
 
 
-def insert_if_new(session: Session, row: type[Row], **values: Any) -> bool:
-    """As `insert_new`, and quicker: whether it was inserted. The statement is made once for each row."""
-    connection = session.connection()
-    statement, columns = _new(row, connection.dialect.name)
-    return connection.execute(statement, {columns[name]: value for name, value in values.items()}).rowcount == 1
-
-
-@cache
-def _new(row: type[Row], dialect: str) -> tuple[Any, Mapping[str, str]]:
-    """The statement, and the column of each attribute."""
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    columns = {attribute.key: attribute.columns[0].key for attribute in inspect(row).column_attrs}
-    # Without that option the count is not kept of a statement that inserts.
-    return insert(row.__table__).on_conflict_do_nothing().execution_options(preserve_rowcount=True), columns
-
-
-def insert_new(session: Session, row: type[R], **values: Any) -> R | None:
-    """Insert a row unless one with the same unique values is there already: the row, or None when it was not inserted.
-
-    Decided by the database in the statement that writes, so of several that try at once one succeeds. Every column
-    that may not be empty must be among `values`, which go by the names of the row's attributes.
-    """
-    insert: Any = sqlite.insert if session.connection().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(row).values(values).on_conflict_do_nothing().returning(row)
-    return session.scalars(statement).one_or_none()
-
-
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -360,15 +333,17 @@ def _engine(url: URL, pool_connections: int) -> Engine:
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_S,
     }
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             **common,
-            pool_pre_ping=True,  # a connection of before the database's restart is replaced, not met with an error
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "options": " ".join(f"-c {name}={seconds * 1000}" for name, seconds in timeouts.items()),
             },
         )
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_ping_after_a_rest, engine.dialect))
+        return engine
     except ModuleNotFoundError as error:
         raise Unsupported(
             KEY, "the PostgreSQL driver is not installed.", "Install it with: pip install 'interleaf[postgres]'"
@@ -380,6 +355,25 @@ def _to_json(value: object) -> str:
         return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise DatabaseUnusable("database", f"refused what was written (it is not JSON: {error}).") from error
+
+
+# In a pooled connection's `info`: when it was used last.
+_USED_AT_S: Final = "used_at_s"
+
+
+def _note_use(_connection: object, record: Any) -> None:
+    record.info[_USED_AT_S] = time.monotonic()
+
+
+def _ping_after_a_rest(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
+    """A connection of before the database's restart is replaced, not met with an error. One that was used just now is
+    not asked: that would be a tenth of what an order costs."""
+    rested_s = time.monotonic() - record.info.get(_USED_AT_S, time.monotonic())
+    if rested_s > REST_S:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise foreign.InvalidatePoolError from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from interleaf.errors import InterleafError, error_to_record
 from workers.store.artifacts import StoredFile
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_if_new
+from workers.store.database import Database
 from workers.store.document_versions import EditedDocument, document_row
 from workers.store.edit_order import RENDER, FilesOrder
 from workers.store.ids import new_id
@@ -25,6 +25,7 @@ from workers.store.job_transitions import FINAL
 from workers.store.jobs import Jobs
 from workers.store.leases import Ending, Leases
 from workers.store.ledger import Amounts, account
+from workers.store.new_rows import insert_if_new
 from workers.store.tables import ArtifactRow, DocumentFileRow, DocumentRow, JobRow
 
 __all__ = ["DocumentRenders", "OrderedRender"]

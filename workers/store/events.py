@@ -55,6 +55,11 @@ def append_event(
     append_events(session, job_id, event_id, [(name, at, data)])
 
 
+def first_event(job_id: str, name: str, at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a new job's first event, which is inserted with the job."""
+    return {"job_id": job_id, "id": 1, "name": name, "at": at, "data": dict(data)}
+
+
 def append_events(
     session: Session, job_id: str, first_id: int, told: Sequence[tuple[str, datetime, Mapping[str, Any]]]
 ) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from interleaf.errors import InvalidRequest, JobActive, JobFinal, JobUnknown, RequestStale, shown
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_if_new
-from workers.store.events import append_event
+from workers.store.database import Database
+from workers.store.events import first_event
 from workers.store.ids import is_id, made_at, new_id, new_run_id
 from workers.store.job import Job
 from workers.store.job_label import require_external_id, require_kind, require_metadata
@@ -25,7 +25,8 @@ from workers.store.job_moves import change, move, state_is
 from workers.store.job_query import JobPage, JobQuery, list_jobs
 from workers.store.job_transitions import FINAL, JobState
 from workers.store.ledger import Amounts, account
-from workers.store.tables import ArtifactRow, DocumentRow, JobBriefRow, JobRow
+from workers.store.new_rows import insert_with_parts
+from workers.store.tables import ArtifactRow, DocumentRow, JobBriefRow, JobEventRow, JobRow, Row
 
 __all__ = ["DEFAULT_MAX_ATTEMPTS", "Action", "Deletion", "Jobs"]
 
@@ -285,12 +286,14 @@ class Jobs:
             "tokens_used": 0,
         }
         with self._database.transaction() as session:
-            if not insert_if_new(session, JobRow, **values):
+            parts: dict[type[Row], dict[str, Any]] = {
+                JobBriefRow: {"job_id": job_id, "brief": dict(brief)},
+                JobEventRow: first_event(job_id, "job.queued", now, {"state": "queued", "attempt": 0}),
+            }
+            if not insert_with_parts(session, JobRow, values, parts):
                 raise JobActive(
                     retry_of or run_id, f"is being retried already (run {run_id}).", "Wait, or cancel that job first."
                 )
-            insert_if_new(session, JobBriefRow, job_id=job_id, brief=dict(brief))
-            append_event(session, job_id, 1, "job.queued", now, {"state": "queued", "attempt": 0})
             account(session, owner, now, Amounts(jobs=1), held=not follows)
         return Job.new(**values)
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from interleaf.errors import InvalidBrief, InvalidRequest, NameTaken, ObjectUnknown, QuotaReached, shown
 from interleaf.text import clean, clean_line
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_new
+from workers.store.database import Database
 from workers.store.ids import is_id, new_id
+from workers.store.new_rows import insert_new
 from workers.store.stored_bytes import byte_quota, stored_bytes
 from workers.store.tables import LibraryRow
 

@@ -64,25 +64,24 @@ class Outbox:
                     execution_options={"synchronize_session": False},
                 )
 
-    def deliver(self, send: Callable[[Job], None], limit: int = 100, *, job_id: str | None = None) -> int:
-        """`take`, then `send` each; how many were sent. When `send` raises, the rest is put back, and it is raised on.
+    def deliver(self, send: Callable[[Sequence[Job]], None], limit: int = 100, *, job_id: str | None = None) -> int:
+        """`take`, then `send` them; how many were sent. When `send` raises, they are put back, and it is raised on.
 
         With `job_id`, right after `Jobs.create`: a job then need not wait for the next round. Not inside a
         transaction: a worker would get the message before the job is there.
         """
         jobs = self.take(limit, job_id=job_id)
-        self.send_taken(jobs, send)
+        if jobs:
+            self.send_taken(jobs, send)
         return len(jobs)
 
-    def send_taken(self, jobs: Sequence[Job], send: Callable[[Job], None]) -> None:
-        """`send` each of jobs that are marked as sent already. When `send` raises, the rest is put back, and it is
-        raised on."""
-        for number, job in enumerate(jobs):
-            try:
-                send(job)
-            except BaseException:
-                self.put_back(jobs[number:])
-                raise
+    def send_taken(self, jobs: Sequence[Job], send: Callable[[Sequence[Job]], None]) -> None:
+        """`send` jobs that are marked as sent already. When it raises, they are put back, and it is raised on."""
+        try:
+            send(jobs)
+        except BaseException:
+            self.put_back(jobs)
+            raise
 
     def forget_sent(self, before: datetime, kinds: ColumnElement[bool] | None = None) -> int:
         """Send anew for every waiting job (of those `kinds`: see `of_kinds`) whose message was sent before that time:

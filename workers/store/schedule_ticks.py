@@ -27,8 +27,9 @@ from interleaf.errors import (
     error_to_record,
 )
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_if_new
+from workers.store.database import Database
 from workers.store.jobs import Jobs
+from workers.store.new_rows import insert_if_new
 from workers.store.schedule_order import ScheduleOrder
 from workers.store.scheduled_jobs import ScheduledJobs
 from workers.store.tables import ScheduleRow, ScheduleRunRow

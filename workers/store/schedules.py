@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session, defer
 
 from interleaf.errors import ObjectUnknown, QuotaReached, VersionStale
 from workers.store.clock import Clock, utc_now
-from workers.store.database import Database, insert_if_new
+from workers.store.database import Database
 from workers.store.ids import is_id, made_at, new_id
 from workers.store.job import Job
 from workers.store.jobs import Jobs
 from workers.store.kept_uploads import keep_uploads, release_uploads, uploads_in
 from workers.store.libraries import Libraries
+from workers.store.new_rows import insert_if_new
 from workers.store.schedule import Schedule, ScheduleRun, moment_of_run
 from workers.store.schedule_order import ScheduleOrder, brief_uploads
 from workers.store.schedule_ticks import ScheduleTicks

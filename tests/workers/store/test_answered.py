@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from interleaf.errors import IdempotencyMismatch, InvalidRequest, RequestInProgress
+from interleaf.errors import IdempotencyMismatch, InvalidRequest, QuotaReached, RequestInProgress
 from tests.workers.job_store import BRIEF, Store
 from workers.store.answered import Answer, Answered, Request
 
@@ -46,6 +46,38 @@ def test_a_failure_leaves_neither_work_nor_answer(store: Store) -> None:
         answered.once(request, fail)
     assert store.jobs.list(store.owner).jobs == ()
     assert answered.once(request, lambda: Answer(201, b"", {})) == (Answer(201, b"", {}), False)
+
+
+def test_a_request_that_was_answered_is_answered_again_also_where_it_would_be_refused_now(store: Store) -> None:
+    answered = Answered(store.database, clock=store.clock)
+    request = Request.of(store.owner, "k", "POST /x", b"")
+    full = False
+
+    def answer() -> Answer:
+        if full:
+            raise QuotaReached("jobs", "are too many.")
+        return Answer(202, store.create().id.encode(), {})
+
+    first, _ = answered.once(request, answer)
+    full = True
+    assert answered.once(request, answer) == (first, True)
+    with pytest.raises(QuotaReached):
+        answered.once(Request.of(store.owner, "other", "POST /x", b""), answer)
+    with pytest.raises(IdempotencyMismatch):
+        answered.once(Request.of(store.owner, "k", "POST /x", b"other"), answer)
+    assert len(store.jobs.list(store.owner).jobs) == 1
+
+
+def test_what_a_repetition_writes_before_it_is_noticed_is_undone(store: Store) -> None:
+    answered = Answered(store.database, clock=store.clock)
+    request = Request.of(store.owner, "k", "POST /x", b"")
+    for replayed in (False, True, True):
+        assert answered.once(request, lambda: Answer(202, b"same" + store.create().id[:0].encode(), {}))[1] == replayed
+    assert len(store.jobs.list(store.owner).jobs) == 1
+    # After its day the name is free.
+    store.clock.move(24 * 3600 + 1)
+    assert not answered.once(request, lambda: Answer(202, store.create().id.encode(), {}))[1]
+    assert len(store.jobs.list(store.owner).jobs) == 2
 
 
 def test_work_that_takes_long_is_begun_kept_or_abandoned(store: Store) -> None:

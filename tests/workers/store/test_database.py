@@ -15,10 +15,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from interleaf.errors import DatabaseUnusable, InterleafError, OutputUnwritable, ServiceAway, SettingInvalid
 from tests.workers.job_store import BRIEF, ROOT, Store, assert_whole, new_key
-from workers.store.database import Database, insert_new
+from workers.store import database
+from workers.store.database import Database
+from workers.store.new_rows import insert_new
 from workers.store.tables import ApiKeyRow, JobRow, WorkerBeatRow
 
 
@@ -188,6 +191,33 @@ def test_a_connection_that_the_server_cut_is_replaced(new_postgres: Any, postgre
         session.add(WorkerBeatRow(**beat_values("a")))
     assert store.jobs.list(owner).jobs == ()
     assert beats(store.database) == []
+    store.database.close()
+    other.database.close()
+
+
+def test_a_connection_that_rested_and_was_cut_meanwhile_is_replaced_unseen(
+    new_postgres: Any, postgres_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the server; one that was used just now is not asked for a sign of life first."""
+    store, other = (Store(url) for url in [new_postgres(postgres_template)] * 2)
+    asked: list[object] = []
+    ping = PGDialect_psycopg.do_ping
+
+    def do_ping(self: PGDialect_psycopg, connection: Any) -> bool:
+        asked.append(connection)
+        return ping(self, connection)
+
+    monkeypatch.setattr(PGDialect_psycopg, "do_ping", do_ping)
+    owner = store.owner
+    for _ in range(3):
+        assert store.jobs.list(owner).jobs == ()
+    assert asked == []
+    with other.database.transaction() as killer:
+        killer.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                            "AND pid <> pg_backend_pid()"))  # fmt: skip
+    monkeypatch.setattr(database, "REST_S", 0.0)
+    assert store.jobs.list(owner).jobs == ()
+    assert len(asked) == 1
     store.database.close()
     other.database.close()
 

@@ -14,10 +14,11 @@ from interleaf.errors import CompositionFailed, DayQuotaReached, LeaseLost, Obje
 from tests.workers.job_store import BRIEF, LEASE_S, Store, new_key
 from workers.store.api_keys import ApiKeys
 from workers.store.artifacts import StoredFile
-from workers.store.database import insert_if_new, write_last
+from workers.store.database import write_last
 from workers.store.job import Use
 from workers.store.leases import Note
 from workers.store.ledger import Amounts, Ledger, account, standing_of
+from workers.store.new_rows import insert_if_new
 from workers.store.results import Results
 from workers.store.tables import DocumentRow, LedgerRow
 
@@ -177,7 +178,7 @@ def test_one_statement_for_a_transaction_however_much_it_does(store: Store) -> N
             write_last(session, write, 2)
         assert calls == []
     assert calls == [[1, 2]]
-    store.database.together(lambda: write_last(_session(store), write, 3))
+    store.database.together(lambda: write_last(_session(store), write, 3), store.owner)
     assert calls == [[1, 2], [3]]
 
 
@@ -312,7 +313,7 @@ def test_of_many_that_come_at_once_as_many_get_in_as_there_is_room_for(store: St
             except DayQuotaReached:
                 came.append("")
 
-    ways = [store.create, lambda: store.database.together(store.create)]
+    ways = [store.create, lambda: store.database.together(store.create, store.owner)]
     threads = [threading.Thread(target=submit, args=(ways[number % 2],)) for number in range(6)]
     for thread in threads:
         thread.start()
@@ -336,7 +337,8 @@ def test_who_is_over_a_quota_costs_those_nothing_who_write_with_it(store: Store)
         start.wait(60)
         for _ in range(5):
             try:
-                made.append(store.database.together(lambda: store.jobs.create(owner, "article", BRIEF)).owner)
+                job = store.database.together(lambda: store.jobs.create(owner, "article", BRIEF), store.owner)
+                made.append(job.owner)
             except DayQuotaReached:
                 refused.append(owner)
 

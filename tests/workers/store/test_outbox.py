@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -20,9 +21,9 @@ def test_a_waiting_job_is_sent_once_oldest_first(store: Store) -> None:
     store.claimed()
     store.asked()
     sent: list[str] = []
-    assert store.outbox.deliver(lambda job: sent.append(job.id), limit=2) == 2
-    assert store.outbox.deliver(lambda job: sent.append(job.id)) == 1
-    assert store.outbox.deliver(lambda job: sent.append(job.id)) == 0
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs), limit=2) == 2
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs)) == 1
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs)) == 0
     assert sent == made
     assert store.jobs.get(made[0], store.owner).dispatched_at == store.clock()
 
@@ -75,22 +76,20 @@ def test_a_queue_that_is_away_costs_no_time_once_it_is_back(store: Store) -> Non
     jobs = [store.create() for _ in range(3)]
     sent: list[str] = []
 
-    def send(job: Job) -> None:
-        if sent:
-            raise ServiceAway("queue", "is away.")
-        sent.append(job.id)
+    def send(jobs: Sequence[Job]) -> None:
+        raise ServiceAway("queue", "is away.")
 
     with pytest.raises(ServiceAway):
         store.outbox.deliver(send)
-    assert store.outbox.deliver(lambda job: sent.append(job.id)) == 2
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs)) == 3
     assert sorted(sent) == sorted(job.id for job in jobs)
 
 
 def test_one_job_is_sent_right_after_it_was_made(store: Store) -> None:
     job, _other = store.create(), store.create()
     sent: list[str] = []
-    assert store.outbox.deliver(lambda job: sent.append(job.id), job_id=job.id) == 1
-    assert store.outbox.deliver(lambda job: sent.append(job.id), job_id=job.id) == 0
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs), job_id=job.id) == 1
+    assert store.outbox.deliver(lambda jobs: sent.extend(job.id for job in jobs), job_id=job.id) == 0
     assert sent == [job.id]
 
 
