@@ -106,15 +106,12 @@ class Dispatcher:
             return not connection.default_channel.client.llen(queue)
 
     def _send_jobs(self, jobs: Sequence[Job]) -> None:
-        """All of a queue in one command."""
-        messages: dict[str, list[str]] = {}
+        ways: dict[str, list[tuple[str, str]]] = {}
         for job in jobs:
             task, queue = self._way_of(job)
-            messages.setdefault(queue, []).append(self._message(task, queue).filled(job.id))
-        with _translated(), self._app.connection_or_acquire() as connection:
-            client = connection.default_channel.client
-            for queue, texts in messages.items():
-                client.lpush(queue, *texts)
+            ways.setdefault(queue, []).append((task, job.id))
+        for queue, tasks in ways.items():
+            self._send_all(queue, tasks)
 
     def _way_of(self, job: Job) -> tuple[str, str]:
         """The task and the queue of a job."""
@@ -139,6 +136,12 @@ class Dispatcher:
         for one in ids:
             self._send(SWEEP_TASK, LIBRARY, one)
         return len(ids)
+
+    def _send_all(self, queue: str, tasks: Sequence[tuple[str, str]]) -> None:
+        """Send for tasks, each with an id, to one queue: in one command."""
+        texts = [self._message(task, queue).filled(named) for task, named in tasks]
+        with _translated(), self._app.connection_or_acquire() as connection:
+            connection.default_channel.client.lpush(queue, *texts)
 
     def _send(self, task: str, queue: str, named: str) -> None:
         with _translated():

@@ -3,7 +3,7 @@ render workers; and a message that was lost is sent again by the queue that it w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class Posted(Dispatcher):
         self.posted: list[tuple[str, str, str]] = []
         self.full: set[str] = set()
 
-    def _send(self, task: str, queue: str, named: str, producer: object = None) -> None:
-        self.posted.append((task, queue, named))
+    def _send_all(self, queue: str, tasks: Sequence[tuple[str, str]]) -> None:
+        self.posted += [(task, queue, named) for task, named in tasks]
 
     def epoch(self) -> str:
         return "one"

@@ -40,8 +40,8 @@ def test_an_answer_that_is_lost_after_the_piece_was_kept(
         with store.database.reading() as session:
             return session.scalar(select(func.count()).select_from(row).where(row.job_id == job.id)) or 0
 
-    def answers_not(write: Callable[[], Any]) -> Any:
-        done = together(write)
+    def answers_not(write: Callable[[], Any], owner: str) -> Any:
+        done = together(write, owner)
         if count(DocumentRow) and not lost:
             lost.append(True)
             raise ServiceAway("database", "went away after the commit.", "Try again.")
