@@ -6,39 +6,25 @@ nothing, too, when the document is no longer at the version that was to be edite
 
 from __future__ import annotations
 
-import logging
 import shutil
-import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, TypeVar
-
-from sqlalchemy import select
+from typing import Any, Final
 
 from agents.context import Embedder
 from agents.editing.changed import Written, needs_picture, needs_writer
 from agents.editing.recounting import edited
 from agents.editing.rewriting import WriterEdit, written
 from interleaf.errors import (
-    ArtifactMissing,
-    CompositionFailed,
     EditRefused,
-    InterleafError,
-    InvalidRequest,
-    LeaseLost,
-    OutputUnwritable,
-    RunCanceled,
     ServiceAway,
 )
 from interleaf.schema import Picture
 from interleaf.schema.edit import InsertPicture, SwapPicture
+from workers.queue.claimed_run import ClaimedRun
 from workers.queue.dispatch import Dispatcher
 from workers.queue.lease_keeper import LeaseKeeper
-from workers.queue.watch import Watch
 from workers.run.edit_picture import named_picture, taken_picture
-from workers.run.given_files import bring_upload
 from workers.run.intake import Material, read_material
 from workers.run.kept_pictures import keep_pictures
 from workers.run.picture_shelf import PictureShelf
@@ -48,20 +34,18 @@ from workers.store.document_versions import EditedDocument, stale
 from workers.store.edit_order import EditOrder
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
-from workers.store.tables import UploadRow
 from workers.wiring import edit_context, make_embedder
 
 __all__ = ["EditRun"]
 
-log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-RETRY_S: Final = 0.5
 WAIT_S: Final = 0.2
 
 
-class EditRun:
+class EditRun(ClaimedRun):
     """Carries out the edit of a claimed job and stops as told. `embedder`: in place of one that would be loaded."""
+
+    what = "edit"
 
     def __init__(
         self,
@@ -72,47 +56,22 @@ class EditRun:
         *,
         embedder: Embedder | None = None,
     ) -> None:
-        self._store, self._keeper, self._dispatcher, self._claim = store, keeper, dispatcher, claim
-        self._embedder = embedder
-        self._watch = Watch(claim, renew=keeper.renew)
+        super().__init__(store, keeper, claim)
+        self._dispatcher, self._embedder = dispatcher, embedder
         # What was sent lies here until it is taken in.
         self._aside = RunFolder.at(store.settings.runs_dir, claim.job.run_id).path
 
-    def run(self) -> None:
-        """From the claim to the end. Raises nothing of interleaf: what went wrong stands in the job, or the job is
-        another's now, or the store is away and the lease runs out."""
-        self._keeper.keep(self._watch)
-        try:
-            self._work()
-        except LeaseLost as error:
-            log.info("%s", error)
-        except ServiceAway as error:
-            log.warning("job %s is left to the reconciler: %s", self._claim.job_id, error)
-        finally:
-            self._keeper.let_go(self._watch)
-
-    def _work(self) -> None:
+    def _work(self) -> bool:
         try:
             order = EditOrder.model_validate(self._insist(lambda: self._store.results.brief(self._claim.job_id)))
-            self._note("stage.started", {"op": order.edit.op})
+            self._note("stage.started", {"op": order.edit.op}, stage="edit")
             document = self._insist(
                 lambda: self._store.document_versions.newest(order.document_id, self._claim.job.owner)
             )
             if document.version != order.version:
                 raise stale(document.id, order.version, document.version)
             self._end(order, document)
-        except (LeaseLost, ServiceAway):
-            raise
-        except RunCanceled:
-            self._stopped()
-        except InterleafError as error:
-            self._fail(error)
-        except (sqlite3.Error, OSError) as error:
-            self._fail(OutputUnwritable("run folder", f"cannot be used ({error}).", "Look after the disk."))
-        except Exception as error:
-            log.exception("job %s", self._claim.job_id)
-            wrong = f"stopped at an error of this program ({type(error).__name__})."
-            self._fail(CompositionFailed("edit", wrong, "Please report it."))
+            return False
         finally:
             if self._watch.reason != "lost":
                 shutil.rmtree(self._aside, ignore_errors=True)
@@ -183,7 +142,7 @@ class EditRun:
     ) -> Picture:
         assert isinstance(order.edit, SwapPicture | InsertPicture)
         if order.edit.upload_id is not None:
-            path, name = self._sent(order.edit.upload_id)
+            path, name = self._sent(order.edit.upload_id, "upload_id", self._aside)
             if folder is None:
                 raise EditRefused("upload_id", "this document keeps no pictures of its own.", "Use one of a library.")
             return taken_picture(path, name, folder, self._wait)
@@ -201,60 +160,6 @@ class EditRun:
         # A piece names libraries as people do.
         return found.model_copy(update={"collection": names.get(found.collection, found.collection)})
 
-    def _sent(self, upload_id: str) -> tuple[Path, str]:
-        """The file of an upload, and what its sender calls it."""
-
-        def look() -> UploadRow | None:
-            with self._store.database.reading() as session:
-                wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner == self._claim.job.owner)
-                return session.scalars(wanted).one_or_none()
-
-        row = self._insist(look)
-        try:
-            if row is None:
-                raise ArtifactMissing(upload_id, "is no upload of yours.")
-            return self._insist(lambda: bring_upload(row, self._store.artifacts, self._aside)), row.name
-        except ArtifactMissing as error:
-            raise InvalidRequest(
-                "upload_id", f"{upload_id} is not there (any more).", "Send the file again."
-            ) from error
-
-    # What is told, and the end
-
     def _wait(self) -> None:
         self._go_on()
         time.sleep(WAIT_S)
-
-    def _go_on(self) -> None:
-        if self._watch.canceled():
-            raise RunCanceled(self._claim.job_id, f"was stopped ({self._watch.reason}).")
-
-    def _note(self, name: str, data: dict[str, Any]) -> None:
-        if self._insist(lambda: self._store.leases.note(self._claim, name, data, stage="edit")) == "cancel":
-            self._watch.stop("canceled")
-
-    def _stopped(self) -> None:
-        leases, claim, reason = self._store.leases, self._claim, self._watch.reason
-        if reason == "lost":
-            raise LeaseLost(claim.job_id, "another worker has it.", "")
-        self._keeper.let_go(self._watch)
-        use = self._watch.take_use()
-        if reason == "released":
-            self._insist(lambda: leases.release(claim, use))
-        else:
-            self._insist(lambda: leases.finish(claim, "canceled", used=use))
-
-    def _fail(self, error: InterleafError) -> None:
-        self._keeper.let_go(self._watch)
-        use = self._watch.take_use()
-        self._insist(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
-
-    def _insist(self, write: Callable[[], T]) -> T:
-        """Do it, however long the store is away; not when this worker ends."""
-        while True:
-            try:
-                return write()
-            except ServiceAway:
-                if self._watch.reason in ("lost", "released"):
-                    raise
-                time.sleep(RETRY_S)

@@ -8,48 +8,37 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
-
-from sqlalchemy import select
+from typing import Any, Final
 
 from interleaf.errors import (
-    ArtifactMissing,
     InterleafError,
-    InvalidRequest,
-    LeaseLost,
     LibraryBusy,
     ObjectUnknown,
-    OutputUnwritable,
     PictureUnreadable,
     QuotaReached,
     RetrievalError,
-    RunCanceled,
     ServiceAway,
 )
 from retrieval.library import IngestProgress, IngestReport, PictureLibrary
 from retrieval.reading import PictureReader
 from workers.library.librarian import Librarian
 from workers.library.open_libraries import OpenLibraries
+from workers.queue.claimed_run import ClaimedRun
 from workers.queue.lease_keeper import LeaseKeeper
-from workers.queue.watch import Watch
-from workers.run.given_files import bring_upload
 from workers.run.run_folder import RunFolder
 from workers.store.ingest_order import IngestOrder
 from workers.store.job import Claim
 from workers.store.job_store import JobStore
 from workers.store.leases import Ending
 from workers.store.libraries import Library
-from workers.store.tables import UploadRow
 
 __all__ = ["MAX_TOLD", "IngestRun", "result_of"]
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 PROGRESS_S: Final = 0.5
-RETRY_S: Final = 0.5
 WAIT_S: Final = 0.2
 # A quota is looked at after so many files: what lies between is little.
 CHECKED_FILES: Final = 32
@@ -58,54 +47,31 @@ MAX_TOLD: Final = 100
 MIB: Final = 2**20
 
 
-class IngestRun:
+class IngestRun(ClaimedRun):
     """Takes the uploads of a claimed ingest in, tells how far it is, and stops as told between two pictures."""
+
+    what = "ingest"
+    failure = RetrievalError
+    where = "library"
 
     def __init__(
         self, store: JobStore, keeper: LeaseKeeper, opened: OpenLibraries, librarian: Librarian, claim: Claim
     ) -> None:
-        self._store, self._keeper, self._opened, self._librarian = store, keeper, opened, librarian
-        self._claim = claim
+        super().__init__(store, keeper, claim)
+        self._opened, self._librarian = opened, librarian
         self._folder = RunFolder.at(store.settings.runs_dir, claim.job.run_id)
-        self._watch = Watch(claim, renew=keeper.renew)
         self._told_at = 0.0
 
-    def run(self) -> None:
-        """From the claim to the end. Raises nothing of interleaf: what went wrong stands in the job, or the job is
-        another's now, or the store is away and the lease runs out."""
-        self._keeper.keep(self._watch)
-        try:
-            self._work()
-        except LeaseLost as error:
-            log.info("%s", error)
-        except ServiceAway as error:
-            log.warning("job %s is left to the reconciler: %s", self._claim.job_id, error)
-        finally:
-            self._keeper.let_go(self._watch)
-
-    def _work(self) -> None:
-        try:
-            brief = self._insist(lambda: self._store.results.brief(self._claim.job_id))
-            order = IngestOrder.model_validate(brief)
-            library = self._library(order)
-            files, names = self._brought(order, library)
-            with self._opened.borrowed(library.owner) as shelf:
-                report = self._added(shelf, library, order, files, names)
-                self._encoded(shelf)
-        except (LeaseLost, ServiceAway):
-            raise
-        except RunCanceled:
-            self._stopped()
-        except InterleafError as error:
-            self._end("failed", error=error)
-        except OSError as error:
-            self._end("failed", error=OutputUnwritable("library", f"cannot be used ({error}).", "Look after the disk."))
-        except Exception as error:
-            log.exception("job %s", self._claim.job_id)
-            wrong = f"stopped at an error of this program ({type(error).__name__})."
-            self._end("failed", error=RetrievalError("ingest", wrong, "Please report it."))
-        else:
-            self._ended(library, report)
+    def _work(self) -> bool:
+        brief = self._insist(lambda: self._store.results.brief(self._claim.job_id))
+        order = IngestOrder.model_validate(brief)
+        library = self._library(order)
+        files, names = self._brought(order, library)
+        with self._opened.borrowed(library.owner) as shelf:
+            report = self._added(shelf, library, order, files, names)
+            self._encoded(shelf)
+        self._ended(library, report)
+        return False
 
     # The parts of the work
 
@@ -123,23 +89,10 @@ class IngestRun:
         folder = self._folder.path / "uploads"
         for number, upload_id in enumerate(order.upload_ids):
             self._go_on()
-            row = self._insist(lambda upload_id=upload_id: self._upload(upload_id))  # type: ignore[misc]
-            try:
-                if row is None:
-                    raise ArtifactMissing(upload_id, "is no upload of yours.")
-                path = self._insist(lambda row=row: bring_upload(row, self._store.artifacts, folder))  # type: ignore[misc]
-            except ArtifactMissing as error:
-                raise InvalidRequest(
-                    f"uploads[{number}]", f"{upload_id} is not there (any more).", "Send the file again."
-                ) from error
+            path, name = self._sent(upload_id, f"uploads[{number}]", folder)
             files.append(path)
-            names[path] = row.name
+            names[path] = name
         return files, names
-
-    def _upload(self, upload_id: str) -> UploadRow | None:
-        with self._store.database.reading() as session:
-            wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner == self._claim.job.owner)
-            return session.scalars(wanted).one_or_none()
 
     def _added(
         self,
@@ -198,10 +151,6 @@ class IngestRun:
 
     # What is told, and the end
 
-    def _go_on(self) -> None:
-        if self._watch.canceled():
-            raise RunCanceled(self._claim.job_id, f"was stopped ({self._watch.reason}).")
-
     def _tell(self, stage: str, done: int, total: int, name: str) -> None:
         now = time.monotonic()
         if now - self._told_at < PROGRESS_S:
@@ -210,44 +159,29 @@ class IngestRun:
         share = done / total if total else None
         self._note("stage.progress", {"done": done, "total": total}, stage=stage, share_done=share, message=name)
 
-    def _note(self, name: str, data: dict[str, Any] | None = None, **said: Any) -> None:
-        order = self._insist(lambda: self._store.leases.note(self._claim, name, data, **said))
-        if order == "cancel":
-            self._watch.stop("canceled")
-
     def _ended(self, library: Library, report: IngestReport) -> None:
         result = result_of(library.id, report)
         counts = result["counts"]
         if counts["added"] or counts["already_there"] or counts["duplicates"]:
-            self._end("succeeded", result=result)
+            self._finish("succeeded", result=result)
         else:
             reason = f" {report.refused[0].reason}" if report.refused else ""
             problem = f"not one picture could be taken out of what was sent.{reason}"
-            self._end(
+            self._finish(
                 "failed", result=result, error=PictureUnreadable("uploads", problem, "Send pictures, or a ZIP of them.")
             )
         if self._watch.reason != "lost":
             shutil.rmtree(self._folder.path / "uploads", ignore_errors=True)
 
-    def _stopped(self) -> None:
-        leases, claim, reason = self._store.leases, self._claim, self._watch.reason
-        if reason == "lost":
-            raise LeaseLost(claim.job_id, "another worker has it.", "")
-        if reason == "released":
-            self._keeper.let_go(self._watch)
-            use = self._watch.take_use()
-            self._insist(lambda: leases.release(claim, use))
-        else:
-            self._end("canceled")
-
-    def _end(self, state: Ending, *, result: dict[str, Any] | None = None, error: InterleafError | None = None) -> None:
+    def _finish(
+        self, state: Ending, *, result: Mapping[str, Any] | None = None, error: InterleafError | None = None
+    ) -> None:
         """What was taken in until now stays, however the job ends; so it is counted."""
         if isinstance(error, QuotaReached):
             state = "incomplete"
         self._keeper.let_go(self._watch)
-        use = self._watch.take_use()
         self._recount(encoded=state == "succeeded")
-        self._insist(lambda: self._store.leases.finish(self._claim, state, result=result, error=error, used=use))
+        super()._finish(state, result=result, error=error)
 
     def _recount(self, *, encoded: bool) -> None:
         brief = self._insist(lambda: self._store.results.brief(self._claim.job_id))
@@ -258,16 +192,6 @@ class IngestRun:
             if isinstance(error, ServiceAway):
                 raise
             log.warning("library %s is not counted: %s", library_id, error)
-
-    def _insist(self, write: Callable[[], T]) -> T:
-        """Do it, however long the store is away; not when this worker ends."""
-        while True:
-            try:
-                return write()
-            except ServiceAway:
-                if self._watch.reason in ("lost", "released"):
-                    raise
-                time.sleep(RETRY_S)
 
 
 def result_of(library_id: str, report: IngestReport) -> dict[str, Any]:

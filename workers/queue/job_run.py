@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,9 +13,6 @@ from agents.context import Writer
 from interleaf.errors import (
     BudgetSpent,
     CompositionFailed,
-    InterleafError,
-    LeaseLost,
-    OutputUnwritable,
     PictureMissing,
     RunBusy,
     RunCanceled,
@@ -24,12 +20,12 @@ from interleaf.errors import (
 )
 from interleaf.schema import Article, Brief, Budget, Event, Notice
 from workers.composing import Composing
+from workers.queue.claimed_run import ClaimedRun
 from workers.queue.dispatch import Dispatcher
 from workers.queue.job_notes import JobNotes
 from workers.queue.lease_keeper import LeaseKeeper
 from workers.queue.render_order import RenderOrder
 from workers.queue.rendering import article_json, store_file, wanted_formats
-from workers.queue.watch import Watch
 from workers.run.given_files import bring_given
 from workers.run.kept_pictures import keep_pictures
 from workers.run.picture_shelf import PictureShelf
@@ -49,17 +45,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Progress is a note of where the work is; a reader does not see more than a few of them in a second.
 PROGRESS_S = 0.25
-RETRY_S = 0.5
 _NAME_OF_KIND = {"run_started": "run.started", "stage_started": "stage.started", "stage_finished": "stage.completed"}
 # What a step made that has an event of its own.
 _NAME_OF_PART = {"outline": "outline.ready", "candidates": "image.candidates", "pictures": "image.selected"}
 
 
-class JobRun:
+class JobRun(ClaimedRun):
     """Composes the piece of a claimed job, asks and stops as told, and hands a finished piece over to be rendered.
 
     `writer` and `library_dir` stand in for what the brief and the settings name (for tests and for embedding).
     """
+
+    what = "job"
 
     def __init__(
         self,
@@ -71,58 +68,24 @@ class JobRun:
         writer: Writer | None = None,
         library_dir: Path | None = None,
     ) -> None:
-        self._store, self._keeper, self._dispatcher, self._claim = store, keeper, dispatcher, claim
-        self._writer = writer
+        super().__init__(store, keeper, claim)
+        self._dispatcher, self._writer = dispatcher, writer
         # What a job finds are the pictures of its owner, and nobody else's.
         self._library_dir = library_dir or store.settings.libraries_dir / claim.job.owner
         self._folder = RunFolder.at(store.settings.runs_dir, claim.job.run_id)
-        self._watch = Watch(claim, renew=keeper.renew)
         self._notes = JobNotes(store.database, store.leases, self._watch)
         self._progress_at = 0.0
 
-    def run(self) -> None:
-        """From the claim to the end of this worker's part. Raises nothing of interleaf: what went wrong stands in the
-        job, or the job is another's now, or the store is away and the lease runs out."""
-        self._keeper.keep(self._watch)
-        rendering = False
-        try:
-            rendering = self._work()
-        except LeaseLost as error:
-            log.info("%s", error)
-        except ServiceAway as error:
-            log.warning("job %s is left to the reconciler: %s", self._claim.job_id, error)
-        finally:
-            if not rendering:
-                self._keeper.let_go(self._watch)
-
     def _work(self) -> bool:
-        """Whether the piece is being rendered now, so that the lease must be kept."""
-        try:
-            document, asked = self._insist(self._read)
-            brief = Brief.model_validate(asked)
-            self._watch.limit(_limits(brief.budget, self._store.settings))
-            article = None
-            if document is None:
-                article = self._composed(brief)
-                if article is None:
-                    return False
-            return self._rendering(brief, asked, document, article)
-        except (LeaseLost, ServiceAway):
-            raise
-        except InterleafError as error:
-            self._fail(error)
-        except (sqlite3.Error, OSError) as error:
-            self._fail(
-                OutputUnwritable("run folder", f"cannot be used ({error}).", "Look after the disk, then retry the job.")
-            )
-        except Exception as error:
-            log.exception("job %s", self._claim.job_id)
-            self._fail(
-                CompositionFailed(
-                    "job", f"stopped at an error of this program ({type(error).__name__}).", "Please report it."
-                )
-            )
-        return False
+        document, asked = self._insist(self._read)
+        brief = Brief.model_validate(asked)
+        self._watch.limit(_limits(brief.budget, self._store.settings))
+        article = None
+        if document is None:
+            article = self._composed(brief)
+            if article is None:
+                return False
+        return self._rendering(brief, asked, document, article)
 
     def _read(self) -> tuple[JobDocument | None, Mapping[str, Any]]:
         """The document, if an earlier attempt kept it, and what was asked."""
@@ -211,13 +174,13 @@ class JobRun:
             )
         )
         for block in blocks:
-            self._note("block.completed", block)
+            self._add_note("block.completed", block)
         for part, made in parts.items():
-            self._note(_NAME_OF_PART[part], {part: made})
+            self._add_note(_NAME_OF_PART[part], {part: made})
         for limit, used, most in self._watch.nearly_spent():
-            self._note("budget.warning", {"limit": limit, "used": used, "most": most})
+            self._add_note("budget.warning", {"limit": limit, "used": used, "most": most})
 
-    def _note(self, name: str, data: dict[str, object]) -> None:
+    def _add_note(self, name: str, data: dict[str, object]) -> None:
         self._notes.add(Note(name, self._store.clock(), data))
 
     def _ask(self, brief: Brief, question: dict[str, object]) -> None:
@@ -239,7 +202,7 @@ class JobRun:
 
     def _stopped(self, composing: Composing) -> Article | None:
         """What there is to keep of a run that was stopped, if a limit stopped it; else the job is ended or let go."""
-        reason, leases, claim = self._watch.reason, self._store.leases, self._claim
+        reason = self._watch.reason
         if reason in ("seconds", "tokens"):
             notice = Notice(code=LIMIT_CODES[reason], message=f"the job's limit of {reason} was reached before the end")
             article = composing.salvaged(notice)
@@ -248,16 +211,9 @@ class JobRun:
             raise BudgetSpent(
                 f"budget.{reason}", "was used up before there was any text.", "Raise it, then retry the job."
             )
-        if reason == "lost":
-            raise LeaseLost(claim.job_id, "another worker has it.", "")
-        self._keeper.let_go(self._watch)
-        use = self._watch.take_use()
-        if reason == "canceled":
-            self._write(lambda: leases.finish(claim, "canceled", used=use))
-        elif reason == "released":
-            self._write(lambda: leases.release(claim, use))
-        else:
+        if reason is None:
             raise CompositionFailed("run", "ended without an article.", "Please report it.")
+        self._stop()
         return None
 
     def _rendering(
@@ -318,24 +274,9 @@ class JobRun:
                 gone.append(picture)
         return compared(earlier, brief, article.run, gone)
 
-    def _fail(self, error: InterleafError) -> None:
-        self._keeper.let_go(self._watch)
-        use = self._watch.take_use()
-        self._write(lambda: self._store.leases.finish(self._claim, "failed", error=error, used=use))
-
     def _write(self, write: Callable[[], T]) -> T:
         """Do it in one transaction with the notes that wait, however long the store is away."""
         return self._insist(lambda: self._notes.with_those(write))
-
-    def _insist(self, write: Callable[[], T]) -> T:
-        """Do it, however long the store is away: the piece is not thrown away for that. Not when this worker ends."""
-        while True:
-            try:
-                return write()
-            except ServiceAway:
-                if self._watch.reason in ("lost", "released"):
-                    raise
-                time.sleep(RETRY_S)
 
 
 def _limits(asked: Budget, chosen: Settings) -> Budget:
