@@ -105,14 +105,26 @@ def _killing(service: ChaosService, client: Client, kills: int, accepted: list[s
         while len(waiting) < 2 * len(service.composers):
             waiting.append(client.jobs.create(order(f"Killed {len(accepted)}")))
             accepted.append(waiting[-1].id)
-        before = service.begun_by()
-        service.wait_for(lambda before=before: len(service.begun_by()) > len(before), "somebody works")  # type: ignore[misc]
+        if not _begins(service, waiting):
+            continue
         time.sleep(chance.uniform(0.0, SECTION_S / 2))
         working = {service.pid(name): name for name in service.composers}
         victim = working.get(service.begun_by()[-1])
         killed += victim is not None and service.kill(victim)
     service.pace(0.0)
     return killed
+
+
+def _begins(service: ChaosService, waiting: list[Job]) -> bool:
+    """Wait until a further section is begun; False when there is nothing left to begin: all of these have ended, some
+    of them for having been killed too often."""
+    before = len(service.begun_by())
+
+    def there_is() -> bool:
+        return len(service.begun_by()) > before
+
+    service.wait_for(lambda: there_is() or all(job.refresh().final for job in waiting), "somebody works")
+    return there_is()
 
 
 def _stock(patience_s: float) -> float | None:
