@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import uuid
 from typing import Any, Final, Self
 
@@ -21,6 +22,8 @@ _ARGUMENT: Final = "ArgumentGoesHere"
 _TASK_ID: Final = "TaskIdGoesHere"
 _BODY: Final = "BodyGoesHere"
 _TAG: Final = "DeliveryTagGoesHere"
+# Kombu's queues in memory are those of the whole process.
+_making: Final = threading.Lock()
 
 
 class TaskMessage:
@@ -32,12 +35,13 @@ class TaskMessage:
     @classmethod
     def of(cls, app: Celery, task: str, queue: str) -> Self:
         """Has Celery send one, to a broker in memory."""
-        with Connection("memory://") as connection:
+        with _making, Connection("memory://") as connection:
             channel: Any = connection.channel()
             producer = app.amqp.Producer(channel)
             app.send_task(task, args=[_ARGUMENT], task_id=_TASK_ID, queue=queue, retry=False, producer=producer)
             message: dict[str, Any] = channel._get(queue)  # as it came: its consumers would read it
         properties = message["properties"]
+        assert message["headers"]["task"] == task, message
         assert properties["body_encoding"] == "base64", properties
         body = base64.b64decode(message["body"]).decode()
         message["body"], properties["delivery_tag"] = _BODY, _TAG

@@ -6,6 +6,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import redis
 from celery import Celery
 
-from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, INGEST_TASK, LIBRARY, make_app
+from workers.queue.celery_app import COMPOSE, COMPOSE_TASK, INGEST_TASK, LIBRARY, MODEL_EDIT_TASK, make_app
 from workers.queue.redis_server import RedisServer
 from workers.queue.task_message import TaskMessage
 from workers.settings import Settings
@@ -58,6 +59,14 @@ def test_every_message_has_ids_of_its_own(app: Celery) -> None:
     message = TaskMessage.of(app, COMPOSE_TASK, COMPOSE)
     ids = [opened(message.filled(JOB_ID))[2] for _ in range(100)]
     assert len(set().union(*ids)) == 200
+
+
+def test_threads_that_make_some_at_once_get_their_own(app: Celery) -> None:
+    def make(task: str) -> bool:
+        return json.loads(TaskMessage.of(app, task, COMPOSE).filled(JOB_ID))["headers"]["task"] == task
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(make, [COMPOSE_TASK, MODEL_EDIT_TASK] * 60))
 
 
 @pytest.mark.parametrize("argument", ["", 'a"b', "a\\b", "a'b", "ä", "a b", "BodyGoesHere-"])
