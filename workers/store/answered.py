@@ -99,7 +99,10 @@ class Answered:
         try:
             return self._database.together(first, request.key_id)
         except _Answered:
-            return self._database.together(again, request.key_id)
+            try:
+                return self._database.together(again, request.key_id)
+            except _Answered:  # forgotten, and answered by yet another, between these two statements
+                raise _in_progress(request) from None
         except InterleafError:
             # It may have been answered while there was room for it, and what it names.
             found = look()
